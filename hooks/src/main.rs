@@ -1,0 +1,3 @@
+//! `divvy-hook`: the OCI hook stages.
+
+fn main() {}

@@ -1,0 +1,11 @@
+//! divvy lets containers share NVIDIA GPUs on one machine.
+//!
+//! The rooms stand on floors, and a room uses only the rooms below its own floor:
+//!
+//! | floor | rooms |
+//! |---|---|
+//! | 2 | [`inventory`] |
+//! | 1 | [`host`] |
+
+pub mod host;
+pub mod inventory;

@@ -1,0 +1,3 @@
+//! The `divvy` command.
+
+fn main() {}

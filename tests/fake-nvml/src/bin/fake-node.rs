@@ -1,0 +1,3 @@
+//! Writes a simulated node into a folder.
+
+fn main() {}
