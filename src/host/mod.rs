@@ -1,5 +1,11 @@
 //! Every path that divvy reads or writes, under roots that can be moved.
 
+mod identity;
+mod process;
+
+pub use identity::NodeIdentity;
+pub use process::{Cgroup, Liveness, ProcessRef};
+
 use std::path::{Path, PathBuf};
 
 /// Where things are on this machine. The defaults are those of a node with its driver in `/`.
@@ -9,10 +15,14 @@ pub struct Host {
     pub driver_root: PathBuf,
     /// The root whose `dev` folder holds the device nodes.
     pub dev_root: PathBuf,
-    /// Stands for `/proc`.
+    /// Stands for `/proc` where the driver and the kernel are asked.
     pub proc_root: PathBuf,
     /// Stands for `/sys`.
     pub sys_root: PathBuf,
+    /// Where processes are asked after: always `/proc`, for a simulated node's processes are real.
+    pub processes: PathBuf,
+    /// Where cgroups are mounted: always `/sys/fs/cgroup`, likewise.
+    pub cgroups: PathBuf,
     /// Claims, shared records, locks and MPS folders; on tmpfs.
     pub state_dir: PathBuf,
     /// The folders that engines read CDI specs from, lowest priority first.
@@ -30,6 +40,8 @@ impl Default for Host {
             dev_root: "/".into(),
             proc_root: "/proc".into(),
             sys_root: "/sys".into(),
+            processes: "/proc".into(),
+            cgroups: "/sys/fs/cgroup".into(),
             state_dir: "/run/divvy".into(),
             cdi_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
             config: "/etc/divvy/config.yaml".into(),
