@@ -1,1 +1,5 @@
 //! The integration tests, in one binary.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests fail as tests do.
+
+mod dependencies;
+mod floors;

@@ -1,0 +1,52 @@
+# Shared by the scripts of this repository: where things are, and how they speak.
+# shellcheck shell=bash
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+DIST=$ROOT/target/dist
+# Kept between runs and shared by checkouts: engine roots, package lists, tools.
+CACHE=${DIVVY_TEST_CACHE:-/var/cache/divvy-tests}
+ARCH=$(uname -m)
+
+say() { printf '%s\n' "$*"; }
+warn() { printf '%s\n' "$*" >&2; }
+die() { warn "error: $*"; exit 1; }
+
+need_root() { [ "$(id -u)" = 0 ] || die "this needs root: it makes namespaces and device nodes"; }
+
+# quietly LABEL cmd...: runs cmd; its output is shown only when it fails.
+quietly() {
+  local label=$1 log rc=0
+  shift
+  log=$(mktemp)
+  "$@" >"$log" 2>&1 </dev/null || rc=$?
+  [ "$rc" = 0 ] || { warn "$label failed ($rc):"; cat "$log" >&2; }
+  rm -f "$log"
+  return "$rc"
+}
+
+# debs PACKAGE...: makes sure that the machine has these Debian packages.
+debs() {
+  local package missing=()
+  for package; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
+  done
+  [ ${#missing[@]} = 0 ] && return 0
+  need_root
+  say "  installing ${missing[*]}"
+  install_debs "${missing[@]}" 2>/dev/null && return 0
+  # The package lists may be absent, or too old for the mirror.
+  quietly "apt-get update" apt-get update -q && quietly "apt-get install" install_debs "${missing[@]}"
+}
+install_debs() {
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null </dev/null
+}
+
+# locked NAME cmd...: runs cmd while no other checkout does the same in the cache.
+locked() {
+  local name=$1
+  shift
+  mkdir -p "$CACHE"
+  (
+    flock 9
+    "$@"
+  ) 9>"$CACHE/$name.lock"
+}
