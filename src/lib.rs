@@ -4,8 +4,9 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 2 | [`inventory`] |
+//! | 2 | [`hook_args`], [`inventory`] |
 //! | 1 | [`host`] |
 
+pub mod hook_args;
 pub mod host;
 pub mod inventory;
