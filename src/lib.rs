@@ -5,8 +5,9 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 2 | [`hook_args`], [`inventory`] |
-//! | 1 | [`host`] |
+//! | 1 | [`driver_files`], [`host`] |
 
+pub mod driver_files;
 pub mod hook_args;
 pub mod host;
 pub mod inventory;
