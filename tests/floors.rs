@@ -15,7 +15,7 @@ const FLOORS: [(u8, &[&str]); 8] = [
     (5, &["ops", "engines", "doctor", "labels", "metrics", "status"]),
     (4, &["share", "claim::store"]),
     (3, &["plan", "edits", "claim::repair"]),
-    (2, &["request", "inventory", "claim", "compat"]),
+    (2, &["hook_args", "request", "inventory", "claim", "compat"]),
     (1, &["nvml", "driver_files", "host"]),
     (0, &["cdi"]),
 ];
