@@ -4,10 +4,12 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 2 | [`hook_args`], [`inventory`] |
+//! | 2 | [`hook_args`], [`inventory`], [`request`] |
 //! | 1 | [`driver_files`], [`host`] |
 
 pub mod driver_files;
 pub mod hook_args;
 pub mod host;
 pub mod inventory;
+pub mod request;
+mod suggest;

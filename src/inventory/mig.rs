@@ -138,7 +138,9 @@ impl ProfileName {
             let plain = !digits.is_empty()
                 && digits.len() <= 4
                 && digits.bytes().all(|b| b.is_ascii_digit());
-            plain.then(|| digits.parse().ok()).flatten()
+            // A profile has one name: 01g.5gb is no other way to write it.
+            let canonical = digits == "0" || !digits.starts_with('0');
+            (plain && canonical).then(|| digits.parse().ok()).flatten()
         };
         let attribute_known = matches!(attribute, "" | "+me" | "+gfx" | "+me.all" | "-me");
         attribute_known.then_some(())?;
@@ -153,6 +155,17 @@ impl ProfileName {
 impl fmt::Display for ProfileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}g.{}gb{}", self.slices, self.gigabytes, self.attribute)
+    }
+}
+
+impl<'de> Deserialize<'de> for ProfileName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<ProfileName, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        ProfileName::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format_args!(
+                "{text:?} is no MIG profile: one is written as in 1g.10gb or 1g.10gb+me"
+            ))
+        })
     }
 }
 

@@ -1,0 +1,219 @@
+//! Requests in JSON and YAML: the text itself, or one key for each of its parts.
+
+use super::values::Scalar;
+use super::{
+    ComputeSlices, Count, Interval, Memory, MigShare, MigSharing, MpsLimits, Percent, Pin, Request,
+    RequestError, Share, parse,
+};
+use crate::inventory::ProfileName;
+use crate::suggest::nearest;
+use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+/// The keys of a request in the order in which they are written.
+const KEYS: [&str; 9] =
+    ["mode", "profile", "compute", "sharing", "interval", "threads", "memory", "gpu", "count"];
+
+impl Serialize for Request {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("mode", self.share.mode())?;
+        match &self.share {
+            Share::Exclusive => {}
+            Share::TimeSlicing { interval } => entry(&mut map, "interval", interval)?,
+            Share::Mps(limits) => write_limits(&mut map, limits)?,
+            Share::Mig(mig) => {
+                map.serialize_entry("profile", &mig.profile)?;
+                entry(&mut map, "compute", &mig.compute)?;
+                match &mig.sharing {
+                    MigSharing::Exclusive => {}
+                    MigSharing::TimeSlicing => map.serialize_entry("sharing", "time-slicing")?,
+                    MigSharing::Mps(limits) => {
+                        map.serialize_entry("sharing", "mps")?;
+                        write_limits(&mut map, limits)?;
+                    }
+                }
+            }
+        }
+        entry(&mut map, "gpu", &self.pin.as_ref().map(Pin::to_string))?;
+        entry(&mut map, "count", &Some(self.count).filter(|count| *count != Count::ONE))?;
+        map.end()
+    }
+}
+
+fn entry<M: SerializeMap, T: Serialize>(
+    map: &mut M,
+    key: &'static str,
+    value: &Option<T>,
+) -> Result<(), M::Error> {
+    value.as_ref().map_or(Ok(()), |value| map.serialize_entry(key, value))
+}
+
+fn write_limits<M: SerializeMap>(map: &mut M, limits: &MpsLimits) -> Result<(), M::Error> {
+    entry(map, "threads", &limits.threads)?;
+    entry(map, "memory", &limits.memory)
+}
+
+impl<'de> Deserialize<'de> for Request {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Request, D::Error> {
+        deserializer.deserialize_any(RequestVisitor)
+    }
+}
+
+struct RequestVisitor;
+
+impl<'de> Visitor<'de> for RequestVisitor {
+    type Value = Request;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a request: mig:1g.10gb, or its parts as in {mode: mig, profile: 1g.10gb}")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Request, E> {
+        text.parse().map_err(|error: RequestError| E::custom(error.sentence()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Request, A::Error> {
+        let mut form = Form::default();
+        while let Some(key) = map.next_key_seed(Key { of: "a request", keys: &KEYS })? {
+            match key {
+                "mode" => once(&mut form.mode, "mode", &mut map)?,
+                "profile" => once(&mut form.profile, "profile", &mut map)?,
+                "compute" => once(&mut form.compute, "compute", &mut map)?,
+                "sharing" => once(&mut form.sharing, "sharing", &mut map)?,
+                "interval" => once(&mut form.interval, "interval", &mut map)?,
+                "threads" => once(&mut form.threads, "threads", &mut map)?,
+                "memory" => once(&mut form.memory, "memory", &mut map)?,
+                "gpu" => once(&mut form.gpu, "gpu", &mut map)?,
+                "count" => once(&mut form.count, "count", &mut map)?,
+                other => return Err(A::Error::unknown_field(other, &KEYS)),
+            }
+        }
+        form.request().map_err(A::Error::custom)
+    }
+}
+
+fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+    slot: &mut Option<T>,
+    key: &'static str,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    match slot.replace(map.next_value()?) {
+        None => Ok(()),
+        Some(_) => Err(A::Error::duplicate_field(key)),
+    }
+}
+
+/// Reads one of the keys that a map may have. Another one is an error at its own line and column.
+pub(crate) struct Key {
+    /// What the map is, for people.
+    pub(crate) of: &'static str,
+    /// Its keys.
+    pub(crate) keys: &'static [&'static str],
+}
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = &'static str;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        if let Some(known) = self.keys.iter().copied().find(|known| *known == key) {
+            return Ok(known);
+        }
+        let (of, shown) = (self.of, key.chars().take(40).collect::<String>());
+        Err(match nearest(&key, self.keys) {
+            Some(meant) => {
+                D::Error::custom(format_args!("{of} has no key {shown:?}: is {meant:?} meant?"))
+            }
+            None => {
+                let keys = self.keys.join(", ");
+                D::Error::custom(format_args!("{of} has no key {shown:?}: its keys are {keys}"))
+            }
+        })
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Mode {
+    Exclusive,
+    TimeSlicing,
+    Mps,
+    Mig,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Sharing {
+    Exclusive,
+    TimeSlicing,
+    Mps,
+}
+
+/// A request's keys as they stand, before it is known whether they go together.
+#[derive(Default)]
+struct Form {
+    mode: Option<Mode>,
+    profile: Option<ProfileName>,
+    compute: Option<ComputeSlices>,
+    sharing: Option<Sharing>,
+    interval: Option<Interval>,
+    threads: Option<Percent>,
+    memory: Option<Memory>,
+    gpu: Option<Scalar>,
+    count: Option<Count>,
+}
+
+impl Form {
+    fn request(mut self) -> Result<Request, String> {
+        let mode =
+            self.mode.ok_or("the key \"mode\" is missing: exclusive, time-slicing, mps or mig")?;
+        let share = match mode {
+            Mode::Exclusive => Share::Exclusive,
+            Mode::TimeSlicing => Share::TimeSlicing { interval: self.interval.take() },
+            Mode::Mps => Share::Mps(self.limits()),
+            Mode::Mig => Share::Mig(self.mig()?),
+        };
+        self.nothing_left(share.mode())?;
+        let request = Request::new(share).with_count(self.count.unwrap_or(Count::ONE));
+        match self.gpu.map(Scalar::into_text) {
+            None => Ok(request),
+            Some(gpu) => {
+                let pin = Pin::parse(&gpu).ok_or(parse::PIN)?;
+                Ok(request.with_pin(pin)?)
+            }
+        }
+    }
+
+    fn limits(&mut self) -> MpsLimits {
+        MpsLimits { threads: self.threads.take(), memory: self.memory.take() }
+    }
+
+    fn mig(&mut self) -> Result<MigShare, String> {
+        let profile = self.profile.take().ok_or("mode mig needs the key \"profile\"")?;
+        let sharing = match self.sharing.take() {
+            None | Some(Sharing::Exclusive) => MigSharing::Exclusive,
+            Some(Sharing::TimeSlicing) => MigSharing::TimeSlicing,
+            Some(Sharing::Mps) => MigSharing::Mps(self.limits()),
+        };
+        Ok(MigShare { profile, compute: self.compute.take(), sharing })
+    }
+
+    /// Every key that the mode takes was taken: what is left doesn't belong to it.
+    fn nothing_left(&self, mode: &str) -> Result<(), String> {
+        let left = [
+            ("profile", self.profile.is_some()),
+            ("compute", self.compute.is_some()),
+            ("sharing", self.sharing.is_some()),
+            ("interval", self.interval.is_some()),
+            ("threads", self.threads.is_some()),
+            ("memory", self.memory.is_some()),
+        ];
+        match left.into_iter().find(|(_, left)| *left) {
+            None => Ok(()),
+            Some((key, _)) => Err(format!("the key {key:?} says nothing in mode {mode} here")),
+        }
+    }
+}
