@@ -4,9 +4,12 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 2 | [`hook_args`], [`inventory`], [`request`] |
+//! | 4 | [`claim::store`] |
+//! | 3 | [`claim::repair`] |
+//! | 2 | [`claim`], [`hook_args`], [`inventory`], [`request`] |
 //! | 1 | [`driver_files`], [`host`] |
 
+pub mod claim;
 pub mod driver_files;
 pub mod hook_args;
 pub mod host;

@@ -1,7 +1,7 @@
 //! GPUs as the driver reports them.
 
 use super::Mig;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One look at the node.
@@ -72,7 +72,7 @@ pub struct Process {
 }
 
 /// Who may open a context on a GPU (`nvmlComputeMode_t`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ComputeMode {
     /// Any number of processes.
