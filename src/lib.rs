@@ -7,12 +7,14 @@
 //! | 4 | [`claim::store`] |
 //! | 3 | [`claim::repair`] |
 //! | 2 | [`claim`], [`hook_args`], [`inventory`], [`request`] |
-//! | 1 | [`driver_files`], [`host`] |
+//! | 1 | [`driver_files`], [`host`], `nvml` |
 
 pub mod claim;
 pub mod driver_files;
 pub mod hook_args;
 pub mod host;
 pub mod inventory;
+#[cfg(feature = "nvml")]
+pub mod nvml;
 pub mod request;
 mod suggest;

@@ -83,14 +83,18 @@ impl Placement {
     }
 }
 
+/// The profile id of an instance whose profile isn't known: NVML's `INVALID_GPU_INSTANCE_PROFILE_ID`.
+/// A reading in full never holds it.
+pub const UNKNOWN_PROFILE: u32 = u32::MAX;
+
 /// A GPU instance that exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GpuInstance {
     /// The driver's id of it; ids are used again.
     pub id: u32,
-    /// Its [`Profile::id`].
+    /// Its [`Profile::id`], or [`UNKNOWN_PROFILE`] where the driver doesn't tell this user.
     pub profile_id: u32,
-    /// Where it stands.
+    /// Where it stands; of size 0 where the driver doesn't tell this user.
     pub placement: Placement,
     /// The compute instances in it, by id.
     pub compute_instances: Vec<ComputeInstance>,
@@ -101,7 +105,7 @@ pub struct GpuInstance {
 pub struct ComputeInstance {
     /// The driver's id of it inside its GPU instance.
     pub id: u32,
-    /// Its [`ComputeProfile::id`].
+    /// Its [`ComputeProfile::id`], or [`UNKNOWN_PROFILE`] where it wasn't asked for.
     pub profile_id: u32,
     /// `MIG-…`. Derived from the GPU and both ids, so an instance made again has it again.
     pub uuid: String,

@@ -1,10 +1,22 @@
-//! What the node has: values only. Nothing here touches the machine.
+//! What the node has. The values touch nothing; [`read()`] asks the driver, [`Capabilities`] its /proc.
 
+#[cfg(feature = "nvml")]
+mod boards;
+mod capabilities;
 mod gpu;
+#[cfg(feature = "nvml")]
+mod instances;
 mod mig;
+#[cfg(feature = "nvml")]
+mod names;
+#[cfg(feature = "nvml")]
+mod read;
 
+pub use capabilities::{Capabilities, CapabilityError};
 pub use gpu::{ComputeMode, Gpu, Inventory, PciAddress, Process, Unusable};
 pub use mig::{
     CapabilityMinors, ComputeInstance, ComputeProfile, Engines, GpuInstance, Mig, Placement,
-    Profile, ProfileName,
+    Profile, ProfileName, UNKNOWN_PROFILE,
 };
+#[cfg(feature = "nvml")]
+pub use read::{InventoryError, Scope, open, read};
