@@ -4,17 +4,20 @@
 //!
 //! | floor | rooms |
 //! |---|---|
+//! | 5 | [`ops`] |
 //! | 4 | [`claim::store`] |
-//! | 3 | [`claim::repair`] |
+//! | 3 | [`claim::repair`], [`edits`] |
 //! | 2 | [`claim`], [`hook_args`], [`inventory`], [`request`] |
 //! | 1 | [`driver_files`], [`host`], `nvml` |
 
 pub mod claim;
 pub mod driver_files;
+pub mod edits;
 pub mod hook_args;
 pub mod host;
 pub mod inventory;
 #[cfg(feature = "nvml")]
 pub mod nvml;
+pub mod ops;
 pub mod request;
 mod suggest;

@@ -237,10 +237,36 @@ fn a_file_in_a_socket_s_place_is_no_socket() {
     assert_eq!(containers(&tree.find().sockets), ["/run/nvidia-persistenced/socket"]);
 }
 
+/// A dev root whose nodes are plain files: what they are is the engine's to see.
+fn with_nodes(names: &[&str]) -> (Tree, Host) {
+    let tree = names.iter().fold(Tree::new(), |tree, name| tree.file(&format!("/dev/{name}")));
+    let host = Host { dev_root: tree.root(), ..tree.host() };
+    (tree, host)
+}
+
+#[test]
+fn control_nodes_are_needed_and_modeset_is_not() {
+    let (_tree, host) = with_nodes(&["nvidiactl", "nvidia-uvm", "nvidia-uvm-tools"]);
+    let nodes = Nodes::find(&host, []).unwrap();
+    assert_eq!(nodes.control, ["nvidia-uvm", "nvidia-uvm-tools", "nvidiactl"]);
+    let (_tree, host) = with_nodes(&["nvidiactl", "nvidia-uvm-tools"]);
+    let error = Nodes::find(&host, []).unwrap_err().to_string();
+    assert!(error.contains("/dev/nvidia-uvm is missing"), "{error}");
+    assert!(error.contains("nvidia-modprobe"), "{error}");
+}
+
 #[test]
 fn drm_nodes_that_are_missing_are_left_out() {
-    let tree = Tree::new().file("/sys/bus/pci/devices/0000:1a:00.0/drm/card1/x");
-    let host = Host { dev_root: tree.root(), ..tree.host() };
-    assert_eq!(drm_nodes(&host, "0000:1a:00.0"), []);
-    assert_eq!(drm_nodes(&host, "0000:1b:00.0"), []);
+    let (tree, host) =
+        with_nodes(&["nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "dri/renderD128"]);
+    let tree = tree
+        .file("/sys/bus/pci/devices/0000:1a:00.0/drm/card1/x")
+        .file("/sys/bus/pci/devices/0000:1a:00.0/drm/card1-DP-1/x")
+        .file("/sys/bus/pci/devices/0000:1a:00.0/drm/renderD128/x");
+    let nodes = Nodes::find(&host, ["0000:1a:00.0".to_owned(), "0000:1b:00.0".to_owned()]).unwrap();
+    let names: Vec<&str> =
+        nodes.drm_of("0000:1a:00.0").iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["dri/renderD128"]);
+    assert_eq!(nodes.drm_of("0000:1b:00.0"), []);
+    drop(tree);
 }

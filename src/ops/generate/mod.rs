@@ -1,0 +1,224 @@
+//! `divvy cdi generate`: a CDI spec of the devices that exist now.
+
+mod candidate;
+mod names;
+#[cfg(test)]
+mod tests;
+
+pub use names::{NameStrategy, UnknownStrategy};
+
+use crate::driver_files::{self, CapabilityError, DriverFiles, Nodes, NodesError, Search};
+use crate::edits;
+use crate::host::Host;
+use crate::inventory::Inventory;
+use candidate::Candidate;
+use cdi::{ContainerEdits, Device, DeviceName, Kind, NameError, Spec};
+use std::path::PathBuf;
+
+/// What to generate.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The devices' kind, `nvidia.com/gpu`.
+    pub kind: Kind,
+    /// How devices are named; each has a name of every strategy.
+    pub strategies: Vec<NameStrategy>,
+    /// The devices wanted, by any of their names; empty means every one.
+    pub wanted: Vec<String>,
+    /// Whether there is a device `all` with every one's nodes.
+    pub all_device: bool,
+    /// What every container gets.
+    pub edits: edits::Options,
+    /// Folders to look for driver files in, in place of the usual ones.
+    pub search: Search,
+}
+
+/// A spec, and what is not in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generated {
+    /// The spec, with the lowest version that its content needs.
+    pub spec: Spec,
+    /// GPUs that were left out, a sentence each.
+    pub left_out: Vec<String>,
+}
+
+/// Why no spec can be generated.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The driver's files.
+    #[error(transparent)]
+    DriverFiles(#[from] driver_files::Error),
+    /// The nodes that all GPUs share.
+    #[error(transparent)]
+    Nodes(#[from] NodesError),
+    /// Which nodes guard a MIG device.
+    #[error("MIG device {name} ({uuid}): {source}")]
+    Capability {
+        /// Its name by index, `0:1`.
+        name: String,
+        /// `MIG-…`.
+        uuid: String,
+        /// Why its nodes are not known.
+        source: CapabilityError,
+    },
+    /// A device's own nodes.
+    #[error("{name} ({uuid}) lacks {}: {remedy}", list(missing))]
+    MissingNodes {
+        /// `GPU 0` or `MIG device 0:1`.
+        name: String,
+        /// `GPU-…` or `MIG-…`.
+        uuid: String,
+        /// The nodes.
+        missing: Vec<PathBuf>,
+        /// How to make them.
+        remedy: String,
+    },
+    /// The driver's answers contradict each other.
+    #[error(
+        "GPU {first} and GPU {second} both claim /dev/nvidia{minor}: NVML's answers can't be trusted; restart the machine or replace the driver"
+    )]
+    SameMinor {
+        /// NVML's index of one.
+        first: u32,
+        /// NVML's index of the other.
+        second: u32,
+        /// Their minor.
+        minor: u32,
+    },
+    /// Two devices would have one name.
+    #[error(
+        "two devices are called {name}: NVML's answers can't be trusted; restart the machine or replace the driver"
+    )]
+    SameName {
+        /// The name.
+        name: String,
+    },
+    /// A name that CDI can't carry.
+    #[error(
+        "a device can't be named as the driver calls it: {0}; choose another --device-name-strategy"
+    )]
+    Name(#[from] NameError),
+    /// No such device.
+    #[error("there is no device {wanted} to generate{why}; there are {available}")]
+    Unknown {
+        /// What was asked for.
+        wanted: String,
+        /// More about it, where something is known.
+        why: String,
+        /// The names of those that there are.
+        available: String,
+    },
+    /// Nothing that a container could be given.
+    #[error("there is no device to generate: {reason}")]
+    NoDevices {
+        /// Why, and what to do.
+        reason: String,
+    },
+}
+
+/// Generates a spec of the inventory's devices, with the driver's files and nodes of this host.
+///
+/// # Errors
+/// Where there is no device, one lacks its nodes, or the driver's files are missing. A GPU that doesn't
+/// answer is left out and costs the others nothing.
+pub fn generate(host: &Host, inventory: &Inventory, options: &Options) -> Result<Generated, Error> {
+    let candidates = candidate::all(host, inventory)?;
+    let left_out = inventory.unusable.iter();
+    let left_out = left_out.map(|gpu| format!("GPU {} is left out: {}", gpu.index, gpu.reason));
+    let left_out: Vec<String> = left_out.collect();
+    if candidates.is_empty() {
+        return Err(Error::NoDevices { reason: why_none(inventory) });
+    }
+    let chosen = choose(&candidates, inventory, &options.wanted)?;
+    for candidate in &chosen {
+        candidate.check_nodes(host)?;
+    }
+    let pci = inventory.gpus.iter().map(|gpu| gpu.pci.to_string());
+    let nodes = Nodes::find(host, pci)?;
+    let files = DriverFiles::find(host, &inventory.driver_version, &options.search)?;
+    let devices = devices(&chosen, &nodes, options)?;
+    let common = edits::common(&files, &nodes, &options.edits);
+    Ok(Generated { spec: Spec::new(options.kind.clone(), devices, common), left_out })
+}
+
+fn why_none(inventory: &Inventory) -> String {
+    let lost = inventory.unusable.len();
+    let cut: Vec<String> = inventory.gpus.iter().map(|gpu| gpu.index.to_string()).collect();
+    match (cut.as_slice(), lost) {
+        ([], 0) => "the driver sees no GPU; check `nvidia-smi -L`".to_owned(),
+        ([], _) => {
+            let reasons =
+                inventory.unusable.iter().map(|gpu| format!("GPU {}: {}", gpu.index, gpu.reason));
+            format!(
+                "no GPU answers ({}); check `dmesg` for Xid errors",
+                reasons.collect::<Vec<_>>().join("; ")
+            )
+        }
+        (cut, _) => format!(
+            "MIG mode is on, and there is no MIG device, on GPU {}; make one (`nvidia-smi mig -cgi PROFILE -C`) or turn the mode off",
+            cut.join(", ")
+        ),
+    }
+}
+
+fn choose<'a>(
+    candidates: &'a [Candidate],
+    inventory: &Inventory,
+    wanted: &[String],
+) -> Result<Vec<&'a Candidate>, Error> {
+    if wanted.is_empty() || wanted.iter().any(|name| name == "all") {
+        return Ok(candidates.iter().collect());
+    }
+    if let Some(name) = wanted.iter().find(|name| !candidates.iter().any(|one| one.is_called(name)))
+    {
+        let available: Vec<&str> = candidates.iter().map(|one| one.index.as_str()).collect();
+        return Err(Error::Unknown {
+            wanted: name.clone(),
+            why: why_unknown(inventory, name),
+            available: available.join(", "),
+        });
+    }
+    let chosen = candidates.iter().filter(|one| wanted.iter().any(|name| one.is_called(name)));
+    Ok(chosen.collect())
+}
+
+fn why_unknown(inventory: &Inventory, name: &str) -> String {
+    let lost = inventory.unusable.iter().find(|gpu| gpu.index.to_string() == name);
+    if let Some(gpu) = lost {
+        return format!(" ({})", gpu.reason);
+    }
+    let is_called = |index: u32, uuid: &str| index.to_string() == name || uuid == name;
+    match inventory.gpus.iter().find(|gpu| is_called(gpu.index, &gpu.uuid)) {
+        Some(_) => " (MIG mode is on: its MIG devices can be named, the GPU can't)".to_owned(),
+        None => String::new(),
+    }
+}
+
+/// Every chosen device under every name, strategy by strategy, and `all`.
+fn devices(chosen: &[&Candidate], nodes: &Nodes, options: &Options) -> Result<Vec<Device>, Error> {
+    let edits: Vec<ContainerEdits> =
+        chosen.iter().map(|one| edits::device(&[one.target], nodes, &options.edits)).collect();
+    let mut devices: Vec<Device> = Vec::new();
+    let mut names = std::collections::BTreeSet::new();
+    let mut add = |name: String, edits: ContainerEdits| -> Result<(), Error> {
+        if !names.insert(name.clone()) {
+            return Err(Error::SameName { name });
+        }
+        devices.push(Device::new(DeviceName::try_from(name)?, edits));
+        Ok(())
+    };
+    for strategy in names::distinct(&options.strategies) {
+        for (one, edits) in chosen.iter().zip(&edits) {
+            add(one.name(strategy), edits.clone())?;
+        }
+    }
+    if options.all_device {
+        let targets: Vec<edits::Target> = chosen.iter().map(|one| one.target).collect();
+        add("all".to_owned(), edits::device(&targets, nodes, &options.edits))?;
+    }
+    Ok(devices)
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    paths.join(" and ")
+}

@@ -1,0 +1,3 @@
+//! The use cases: what the commands do.
+
+pub mod generate;
