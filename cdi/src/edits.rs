@@ -81,7 +81,7 @@ pub struct DeviceNode {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_mode: Option<u32>,
     /// What the device cgroup allows: some of `r`, `w` and `m`, or `none`. Engines read nothing as `rwm`; those
-    /// that know no CDI 1.1.0 refuse `none`.
+    /// with version 1.1.0 or older of the CDI library refuse `none`.
     #[serde(default, deserialize_with = "non_empty", skip_serializing_if = "Option::is_none")]
     pub permissions: Option<String>,
     /// The node's owner in the container. Engines take the process's user when it is left out.

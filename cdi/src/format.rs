@@ -24,10 +24,13 @@ pub struct FormatError {
 impl Format {
     /// The format that engines expect in a file of that name, by its ending; `None` for a file that they ignore.
     pub fn of_path(path: &Path) -> Option<Format> {
-        match path.extension()?.to_str()? {
-            "json" => Some(Format::Json),
-            "yaml" => Some(Format::Yaml),
-            _ => None,
+        let name = path.file_name()?.as_encoded_bytes();
+        if name.ends_with(b".json") {
+            Some(Format::Json)
+        } else if name.ends_with(b".yaml") {
+            Some(Format::Yaml)
+        } else {
+            None
         }
     }
 
@@ -37,7 +40,9 @@ impl Format {
     /// When an encoder refuses the content; none is known that it would refuse.
     pub fn encode(self, spec: &Spec) -> Result<String, FormatError> {
         let text = match self {
-            Format::Json => serde_json::to_string_pretty(spec).map_err(|e| e.to_string()),
+            Format::Json => serde_json::to_string_pretty(spec)
+                .map(escape_what_yaml_forbids)
+                .map_err(|e| e.to_string()),
             Format::Yaml => {
                 serde_saphyr::to_string_with_options(spec, yaml()).map_err(|e| e.to_string())
             }
@@ -52,6 +57,29 @@ impl Format {
             Err(reason) => Err(FormatError { kind: spec.kind.to_string(), reason }),
         }
     }
+}
+
+/// Engines read JSON as YAML 1.1, which has no place for some characters, and takes others for line breaks. They can
+/// only stand in JSON's strings, where `\uXXXX` says the same.
+fn escape_what_yaml_forbids(json: String) -> String {
+    let forbidden = |c| {
+        matches!(
+            c,
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        )
+    };
+    if !json.contains(forbidden) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        if forbidden(character) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
 }
 
 /// Texts that YAML 1.1 would read as something else (`"0"`, `"0:1"`, `"yes"`) are quoted, and no text is folded

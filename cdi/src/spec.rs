@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContainerEdits, DeviceName, Kind, Version, minimum_version, serde_forms::or_default};
+use crate::{
+    ContainerEdits, DeviceName, Kind, Version, minimum_version,
+    serde_forms::{annotations, or_default},
+};
 
 /// Free text that stands with a spec or a device. Engines do nothing with it.
 pub type Annotations = BTreeMap<String, String>;
@@ -18,7 +21,7 @@ pub struct Spec {
     /// What its devices are.
     pub kind: Kind,
     /// Needs version 0.6.0 when not empty.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "annotations", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: Annotations,
     /// At least one; their names differ.
     #[serde(deserialize_with = "or_default")]
@@ -58,7 +61,7 @@ pub struct Device {
     /// Unique within the kind.
     pub name: DeviceName,
     /// Needs version 0.6.0 when not empty.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "annotations", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: Annotations,
     /// Made for a container that gets this device; never empty.
     #[serde(default, deserialize_with = "or_default")]

@@ -1,0 +1,12 @@
+//! Tests of the format from outside the crate.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in a test a failure is a panic"
+)]
+
+mod any_spec;
+mod reading;
+mod round_trip;
+mod rules;
