@@ -17,13 +17,15 @@ const FLOORS: [(u8, &[&str]); 8] = [
     (3, &["plan", "edits", "claim::repair"]),
     (2, &["hook_args", "request", "inventory", "claim", "compat"]),
     (1, &["nvml", "driver_files", "host"]),
-    (0, &["cdi"]),
+    (0, &["cdi", "suggest"]),
 ];
 
 /// Rooms that may use another of their own floor, one way only, each with its reason.
-const SIDEWAYS: [(&str, &str); 1] = [
+const SIDEWAYS: [(&str, &str); 2] = [
     // A claim is a request with a life.
     ("claim", "request"),
+    // A request names profiles and is matched against GPUs.
+    ("request", "inventory"),
 ];
 
 fn floor(room: &str) -> Option<u8> {
