@@ -1,8 +1,9 @@
 //! The profiles of each kind of board, asked once for all GPUs of the kind.
 
+use super::driver::placement;
 use super::names::{Described, profile_name};
 use super::{ComputeProfile, Engines, Placement, Profile};
-use crate::nvml::{Device, GpuInstanceProfile, NvmlError, Slices};
+use crate::nvml::{Code, Device, GpuInstanceProfile, NvmlError};
 
 /// Profile numbers that are asked for. nvml.h of CUDA 13 knows 18; a newer driver may know more.
 const NUMBERS: u32 = 24;
@@ -111,19 +112,12 @@ fn engines(info: &GpuInstanceProfile) -> Engines {
 /// Where a profile can stand, by start. A profile that the driver lists and then knows no place for is
 /// one that can't be made.
 fn placements(device: &Device<'_>, profile_id: u32) -> Result<Vec<Placement>, NvmlError> {
-    use crate::nvml::Code;
     let mut places = match device.possible_placements(profile_id) {
         Err(error) if error.is_unsupported() || error.is(Code::InvalidArgument) => Vec::new(),
         answer => answer?.into_iter().filter_map(placement).collect(),
     };
     places.sort_unstable();
     Ok(places)
-}
-
-/// A placement that makes sense: of at least one slice, on a board of fewer than 256.
-pub(super) fn placement(place: Slices) -> Option<Placement> {
-    let sane = place.size >= 1 && place.start < 256 && place.size < 256;
-    sane.then_some(Placement { start: place.start, size: place.size })
 }
 
 /// What a GPU instance can be cut into. The driver tells only of instances that exist; what all boards
@@ -167,12 +161,5 @@ mod tests {
         assert_eq!(sizes(7), [(1, 7), (2, 3), (3, 2), (4, 1), (7, 1)]);
         assert_eq!(compute_profiles(7, 98)[2].multiprocessors, 42);
         assert!(compute_profiles(0, 0).is_empty());
-    }
-
-    #[test]
-    fn a_placement_without_sense_is_left_out() {
-        assert_eq!(placement(Slices { start: 0, size: 0 }), None);
-        assert_eq!(placement(Slices { start: u32::MAX, size: 2 }), None);
-        assert_eq!(placement(Slices { start: 4, size: 4 }), Some(Placement { start: 4, size: 4 }));
     }
 }

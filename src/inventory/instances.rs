@@ -1,6 +1,6 @@
 //! The GPU instances, compute instances and MIG devices of one GPU.
 
-use super::boards::placement;
+use super::driver::placement;
 use super::{ComputeInstance, GpuInstance, Placement, Profile, ProfileName, UNKNOWN_PROFILE};
 use crate::nvml::{self, Code, Device, NvmlError};
 use std::collections::BTreeMap;
@@ -22,6 +22,9 @@ struct MigDevice<'s> {
     uuid: String,
 }
 
+/// A GPU instance with its handle, for its compute instances.
+type Asked<'s> = (nvml::GpuInstance<'s>, GpuInstance);
+
 /// Every GPU instance, those without compute instances, too. `profiles` are the GPU's: id, and how many
 /// fit.
 pub(super) fn full(
@@ -31,16 +34,15 @@ pub(super) fn full(
     steadily(|| {
         let mut instances = by_profile(device, profiles)?;
         for found in mig_devices(device)? {
-            let handle = device.gpu_instance(found.gpu_instance)?;
-            let profile_id = handle.compute_instance(found.compute_instance)?.info()?.profile_id;
-            let instance = match instances.entry(found.gpu_instance) {
+            let (handle, instance) = match instances.entry(found.gpu_instance) {
                 Entry::Occupied(known) => known.into_mut(),
                 // Of a profile that is newer than the numbers that were asked for.
-                Entry::Vacant(new) => new.insert(gpu_instance(handle.info()?)),
+                Entry::Vacant(new) => new.insert(asked(device.gpu_instance(found.gpu_instance)?)?),
             };
+            let profile_id = handle.compute_instance(found.compute_instance)?.info()?.profile_id;
             instance.compute_instances.push(compute_instance(found, profile_id));
         }
-        Ok(sorted(instances))
+        Ok(sorted(instances.into_values().map(|(_, instance)| instance)))
     })
 }
 
@@ -58,7 +60,7 @@ pub(super) fn devices(
             };
             instance.compute_instances.push(compute_instance(found, UNKNOWN_PROFILE));
         }
-        Ok(sorted(instances))
+        Ok(sorted(instances.into_values()))
     })
 }
 
@@ -79,10 +81,10 @@ fn gone(error: &NvmlError) -> bool {
     error.is(Code::NotFound) || error.is(Code::InvalidArgument)
 }
 
-fn by_profile(
-    device: &Device<'_>,
+fn by_profile<'s>(
+    device: &Device<'s>,
     profiles: &[(u32, u32)],
-) -> Result<BTreeMap<u32, GpuInstance>, NvmlError> {
+) -> Result<BTreeMap<u32, Asked<'s>>, NvmlError> {
     let mut instances = BTreeMap::new();
     for (profile_id, most) in profiles {
         let handles = match device.gpu_instances(*profile_id, *most) {
@@ -90,11 +92,16 @@ fn by_profile(
             answer => answer?,
         };
         for handle in handles {
-            let info = handle.info()?;
-            instances.insert(info.id, gpu_instance(info));
+            let (handle, instance) = asked(handle)?;
+            instances.insert(instance.id, (handle, instance));
         }
     }
     Ok(instances)
+}
+
+fn asked(handle: nvml::GpuInstance<'_>) -> Result<Asked<'_>, NvmlError> {
+    let instance = gpu_instance(handle.info()?);
+    Ok((handle, instance))
 }
 
 fn mig_devices<'s>(device: &Device<'s>) -> Result<Vec<MigDevice<'s>>, NvmlError> {
@@ -161,8 +168,8 @@ fn compute_instance(found: MigDevice<'_>, profile_id: u32) -> ComputeInstance {
     }
 }
 
-fn sorted(instances: BTreeMap<u32, GpuInstance>) -> Vec<GpuInstance> {
-    let mut instances: Vec<_> = instances.into_values().collect();
+fn sorted(instances: impl Iterator<Item = GpuInstance>) -> Vec<GpuInstance> {
+    let mut instances: Vec<_> = instances.collect();
     for instance in &mut instances {
         instance.compute_instances.sort_by_key(|compute| compute.id);
     }

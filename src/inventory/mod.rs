@@ -3,6 +3,8 @@
 #[cfg(feature = "nvml")]
 mod boards;
 mod capabilities;
+#[cfg(feature = "nvml")]
+mod driver;
 mod gpu;
 #[cfg(feature = "nvml")]
 mod instances;

@@ -4,7 +4,7 @@ use super::boards::{Board, Boards};
 use super::instances;
 use super::{ComputeMode, Gpu, Inventory, Mig, PciAddress, Process, Unusable};
 use crate::host::Host;
-use crate::nvml::{ComputeModeCode, Device, GpuProcess, NvmlError, Pci, Session};
+use crate::nvml::{self, Device, GpuProcess, NvmlError, Pci, Session};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -179,12 +179,8 @@ fn pci_address(index: u32, pci: &Pci) -> Result<PciAddress, String> {
 
 fn compute_mode(device: &Device<'_>) -> Result<ComputeMode, NvmlError> {
     // Some drivers have no compute mode where MIG is on: then it is no obstacle.
-    let mode = device.compute_mode().or_else(|e| unsupported(e, ComputeModeCode::Default))?;
-    Ok(match mode {
-        ComputeModeCode::Default => ComputeMode::Default,
-        ComputeModeCode::Prohibited => ComputeMode::Prohibited,
-        ComputeModeCode::ExclusiveProcess => ComputeMode::ExclusiveProcess,
-    })
+    let mode = device.compute_mode().or_else(|e| unsupported(e, nvml::ComputeMode::Default))?;
+    Ok(mode.into())
 }
 
 /// Processes that compute, MPS clients included, each once for each instance.

@@ -61,7 +61,7 @@ pub enum Activation {
 /// `nvmlComputeMode_t`. Its 1, one thread at a time, has been gone since CUDA 8 and is read as
 /// exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ComputeModeCode {
+pub enum ComputeMode {
     /// Any number of processes.
     Default,
     /// No process.
@@ -171,13 +171,13 @@ impl Device<'_> {
     ///
     /// # Errors
     /// The device doesn't answer, or has no such mode: some drivers have none where MIG is on.
-    pub fn compute_mode(&self) -> Result<ComputeModeCode, NvmlError> {
+    pub fn compute_mode(&self) -> Result<ComputeMode, NvmlError> {
         let api = &self.session.api;
         let mode = api.get(&self.label, symbol!(api, nvmlDeviceGetComputeMode), self.raw)?;
         Ok(match mode {
-            c::nvmlComputeMode_enum_NVML_COMPUTEMODE_DEFAULT => ComputeModeCode::Default,
-            c::nvmlComputeMode_enum_NVML_COMPUTEMODE_PROHIBITED => ComputeModeCode::Prohibited,
-            _ => ComputeModeCode::ExclusiveProcess,
+            c::nvmlComputeMode_enum_NVML_COMPUTEMODE_DEFAULT => ComputeMode::Default,
+            c::nvmlComputeMode_enum_NVML_COMPUTEMODE_PROHIBITED => ComputeMode::Prohibited,
+            _ => ComputeMode::ExclusiveProcess,
         })
     }
 
@@ -185,12 +185,12 @@ impl Device<'_> {
     ///
     /// # Errors
     /// The device doesn't have the mode, or the caller isn't root.
-    pub fn set_compute_mode(&self, mode: ComputeModeCode) -> Result<(), NvmlError> {
+    pub fn set_compute_mode(&self, mode: ComputeMode) -> Result<(), NvmlError> {
         let api = &self.session.api;
         let raw = match mode {
-            ComputeModeCode::Default => c::nvmlComputeMode_enum_NVML_COMPUTEMODE_DEFAULT,
-            ComputeModeCode::Prohibited => c::nvmlComputeMode_enum_NVML_COMPUTEMODE_PROHIBITED,
-            ComputeModeCode::ExclusiveProcess => {
+            ComputeMode::Default => c::nvmlComputeMode_enum_NVML_COMPUTEMODE_DEFAULT,
+            ComputeMode::Prohibited => c::nvmlComputeMode_enum_NVML_COMPUTEMODE_PROHIBITED,
+            ComputeMode::ExclusiveProcess => {
                 c::nvmlComputeMode_enum_NVML_COMPUTEMODE_EXCLUSIVE_PROCESS
             }
         };

@@ -7,15 +7,14 @@
 mod call;
 mod device;
 mod error;
-mod mig;
+mod instance;
 mod process;
+mod profile;
 mod session;
 
-pub use device::{Activation, ComputeModeCode, Device, MigMode, Pci};
+pub use device::{Activation, ComputeMode, Device, MigMode, Pci};
 pub use error::{Code, NvmlError};
-pub use mig::{
-    ComputeInstance, ComputeInstanceInfo, ComputeInstanceProfile, GpuInstance, GpuInstanceInfo,
-    GpuInstanceProfile, Slices,
-};
+pub use instance::{ComputeInstance, ComputeInstanceInfo, GpuInstance, GpuInstanceInfo};
 pub use process::{GpuProcess, ProcessUtilization};
+pub use profile::{ComputeInstanceProfile, GpuInstanceProfile, Slices};
 pub use session::Session;
