@@ -138,7 +138,8 @@ pub fn check_file(path: &Path) -> Result<Vec<Finding>, ReadError> {
     Ok(findings)
 }
 
-/// Reads a spec from a JSON or YAML text. Its content is not validated: see [`validate`].
+/// Reads a spec from a JSON or YAML text of one document (engines ignore what follows it). Its content is not
+/// validated: see [`validate`].
 ///
 /// # Errors
 /// The first thing that is no YAML, or has no place in a spec, with its position.
@@ -158,7 +159,7 @@ fn options() -> serde_saphyr::Options {
             max_events: MAX_EVENTS,
             max_nodes: MAX_EVENTS,
             max_depth: MAX_DEPTH,
-            max_documents: 1,
+            max_documents: 2,
         },
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: MAX_REPEATED,
