@@ -1,5 +1,7 @@
 //! The integration tests, in one binary.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
+mod common;
 mod dependencies;
 mod floors;
+mod inventory;
