@@ -1,0 +1,296 @@
+//! The container's file system, which whoever made the image has filled.
+//!
+//! Two roads lead into it, and no path of the container is ever resolved on the host's side:
+//!
+//! - `root` is the container's root as it is. What is made there is made below a directory that
+//!   `openat2` has found with RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS, by a single name.
+//! - `view` is a copy of the container's mounts that only this process has: read-only, without
+//!   device nodes, and no symbolic link is followed out of any mount but the root's own. So there is
+//!   no way out through a procfs (`/proc/1/root` is the host's root at this stage), whoever mounted
+//!   one wherever. What is read is read there, and ldconfig is locked into it.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
+use rustix::io::Errno;
+use rustix::mount::OpenTreeFlags;
+
+use crate::error::Error;
+use crate::state::read_limited;
+use crate::sys::{self, MountAttributes};
+
+/// How often something that another process changes meanwhile is tried again.
+const ATTEMPTS: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Container {
+    root: OwnedFd,
+    view: OwnedFd,
+}
+
+impl Container {
+    /// Opens the container whose root directory is at `path` on the host.
+    pub(crate) fn open(path: &str) -> Result<Self, Error> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = |path: &str| {
+            let fd = rustix::fs::open(path, flags, Mode::empty())?;
+            let stat = rustix::fs::fstat(&fd)?;
+            Ok((fd, stat.st_dev, stat.st_ino))
+        };
+        let (root, device, inode) =
+            open(path).map_err(Error::system("open the container's root", path))?;
+        let (_, host_device, host_inode) = open("/").map_err(Error::system("open", "/"))?;
+        if (device, inode) == (host_device, host_inode) {
+            return Err(Error::HostRoot { path: path.to_owned() });
+        }
+        let view =
+            private_view(&root).map_err(|source| Error::View { path: path.to_owned(), source })?;
+        Ok(Self { root, view })
+    }
+
+    /// The read-only copy of the container's mounts.
+    pub(crate) fn view(&self) -> BorrowedFd<'_> {
+        self.view.as_fd()
+    }
+
+    /// Reads a regular file of at most `limit` bytes; `None` where there is none.
+    pub(crate) fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+        self.open_file(path)?.map(|file| read_limited(path, file, limit)).transpose()
+    }
+
+    /// Opens a regular file for reading; `None` where there is none.
+    pub(crate) fn open_file(&self, path: &str) -> Result<Option<File>, Error> {
+        // Without O_NONBLOCK, opening a FIFO would wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match open_in(&self.view, path, flags) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            Err(errno) => return Err(Error::system("open the container's", path)(errno)),
+        };
+        if !is(&file, FileType::RegularFile).map_err(Error::system("look at", path))? {
+            return Err(Error::NotRegular { path: path.to_owned() });
+        }
+        Ok(Some(File::from(file)))
+    }
+
+    /// Opens a directory for listing; `None` where there is none.
+    pub(crate) fn open_folder(&self, path: &str) -> Result<Option<OwnedFd>, Error> {
+        match open_in(&self.view, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(Error::system("open the container's", path)(errno)),
+        }
+    }
+
+    /// Whether a character device is at `path`.
+    pub(crate) fn has_device(&self, path: &str) -> bool {
+        open_in(&self.view, path, OFlags::PATH | OFlags::CLOEXEC)
+            .and_then(|fd| is(&fd, FileType::CharacterDevice))
+            .unwrap_or(false)
+    }
+
+    /// Opens what is at `path` as a place to mount on; no name on the way may be a symbolic link.
+    pub(crate) fn mount_point(&self, path: &str) -> Result<Option<OwnedFd>, Error> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        match openat2(&self.root, path, OFlags::PATH | OFlags::CLOEXEC, resolve) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(Error::system("open the container's", path)(errno)),
+        }
+    }
+
+    /// Opens the directory at `path` to make something in it, and makes what is missing of it.
+    pub(crate) fn folder(&self, path: &str) -> Result<Folder, Error> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = match open_in(&self.root, path, flags) {
+            Err(Errno::NOENT) => self.make_folders(path)?,
+            other => other.map_err(Error::system("open the container's directory", path))?,
+        };
+        Ok(Folder { fd, path: path.to_owned() })
+    }
+
+    /// Opens the directory at `path` to make something in it; `None` where there is none.
+    pub(crate) fn existing_folder(&self, path: &str) -> Option<Folder> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = open_in(&self.root, path, flags).ok()?;
+        Some(Folder { fd, path: path.to_owned() })
+    }
+
+    fn make_folders(&self, path: &str) -> Result<OwnedFd, Error> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fail = || Error::system("make the container's directory", path);
+        let mut at = open_in(&self.root, "/", flags).map_err(fail())?;
+        let mut prefix = String::new();
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            prefix.push('/');
+            prefix.push_str(name);
+            at = match open_in(&self.root, &prefix, flags) {
+                Err(Errno::NOENT) => {
+                    match rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o755)) {
+                        // Somebody else made it, or a symbolic link that leads nowhere is there.
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(errno) => return Err(fail()(errno)),
+                    }
+                    open_in(&self.root, &prefix, flags).map_err(fail())?
+                }
+                other => other.map_err(fail())?,
+            };
+        }
+        Ok(at)
+    }
+}
+
+/// A directory of the container in which things are made, each by its single name.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    fd: OwnedFd,
+    path: String,
+}
+
+impl Folder {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Whether nothing can be made here.
+    pub(crate) fn is_read_only(&self) -> bool {
+        rustix::fs::fstatvfs(&self.fd)
+            .is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY))
+    }
+
+    /// Makes the symbolic link `name` with the text `target`, in the place of another file or link.
+    ///
+    /// A right link is left as it is, so that a second run changes nothing.
+    pub(crate) fn put_link(&self, name: &str, target: &str) -> Result<(), Error> {
+        let is_right = || {
+            rustix::fs::readlinkat(&self.fd, name, Vec::new())
+                .is_ok_and(|text| text.as_bytes() == target.as_bytes())
+        };
+        let make = |temporary: &str| rustix::fs::symlinkat(target, &self.fd, temporary);
+        self.put("make the link", name, is_right, make)
+    }
+
+    /// Writes the file `name`, in the place of another one, whole or not at all.
+    pub(crate) fn put_file(&self, name: &str, content: &[u8], mode: u32) -> Result<(), Error> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let is_right = || {
+            rustix::fs::openat(&self.fd, name, flags, Mode::empty()).is_ok_and(|fd| {
+                is(&fd, FileType::RegularFile) == Ok(true)
+                    && read_limited(name, File::from(fd), content.len())
+                        .is_ok_and(|found| found == content)
+            })
+        };
+        let make = |temporary: &str| {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let mode = Mode::from_raw_mode(mode);
+            let fd = rustix::fs::openat(&self.fd, temporary, flags, mode)?;
+            let mut rest = content;
+            while !rest.is_empty() {
+                let written = rustix::io::write(&fd, rest)?;
+                rest = rest.get(written..).unwrap_or_default();
+            }
+            rustix::fs::fchmod(&fd, mode)
+        };
+        self.put("write", name, is_right, make)
+    }
+
+    /// Removes the file `name`, if it is there.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Error::system("remove", &self.path_of(name))(errno)),
+        }
+    }
+
+    /// Makes something under a name of its own and renames it to `name`, unless it is right already.
+    ///
+    /// The temporary name is fixed: what a killed run left is overwritten by the next one. Hooks of
+    /// containers that share a root directory may meet here, hence the attempts.
+    fn put(
+        &self,
+        action: &'static str,
+        name: &str,
+        is_right: impl Fn() -> bool,
+        make: impl Fn(&str) -> Result<(), Errno>,
+    ) -> Result<(), Error> {
+        let temporary = format!(".divvy-hook.{name}");
+        for _ in 0..ATTEMPTS {
+            if is_right() {
+                return Ok(());
+            }
+            let renamed = make(&temporary)
+                .and_then(|()| rustix::fs::renameat(&self.fd, &temporary, &self.fd, name));
+            match renamed {
+                Ok(()) => return Ok(()),
+                Err(Errno::NOENT) => {}
+                Err(Errno::EXIST) => {
+                    let _ = rustix::fs::unlinkat(&self.fd, &temporary, AtFlags::empty());
+                }
+                Err(errno) => {
+                    let _ = rustix::fs::unlinkat(&self.fd, &temporary, AtFlags::empty());
+                    return Err(self.failed_to(action, name, errno));
+                }
+            }
+        }
+        Err(Error::Contested { action, path: self.path_of(name) })
+    }
+
+    fn failed_to(&self, action: &'static str, name: &str, errno: Errno) -> Error {
+        match errno {
+            Errno::ISDIR => Error::LinkIsFolder { path: self.path_of(name) },
+            _ => Error::system(action, &self.path_of(name))(errno),
+        }
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        format!("{}/{name}", self.path)
+    }
+}
+
+/// Copies the container's mounts into a tree that is attached nowhere, and closes every way out.
+fn private_view(root: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let clone =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::AT_EMPTY_PATH;
+    // Not close-on-exec: the tree lives as long as it is open, and ldconfig is to live in it.
+    let view = rustix::mount::open_tree(root, "", clone)?;
+    let all = MountAttributes {
+        set: libc::MOUNT_ATTR_RDONLY
+            | libc::MOUNT_ATTR_NOSUID
+            | libc::MOUNT_ATTR_NODEV
+            | libc::MOUNT_ATTR_NOEXEC
+            | libc::MOUNT_ATTR_NOSYMFOLLOW,
+        clear: 0,
+        propagation: libc::MS_PRIVATE,
+    };
+    sys::mount_setattr(view.as_fd(), true, &all)?;
+    // An image is full of links (`/lib`, `/etc/alternatives`): its own file system has no magic ones.
+    let own = MountAttributes { set: 0, clear: libc::MOUNT_ATTR_NOSYMFOLLOW, propagation: 0 };
+    sys::mount_setattr(view.as_fd(), false, &own)?;
+    Ok(view)
+}
+
+fn open_in(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat2(root, path, flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+}
+
+/// Answers EAGAIN only where somebody renames directories without pause.
+fn openat2(
+    root: &OwnedFd,
+    path: &str,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let mut result = Err(Errno::AGAIN);
+    for _ in 0..ATTEMPTS {
+        result = rustix::fs::openat2(root, path, flags, Mode::empty(), resolve);
+        if !matches!(result, Err(Errno::AGAIN)) {
+            break;
+        }
+    }
+    result
+}
+
+fn is(fd: &OwnedFd, kind: FileType) -> Result<bool, Errno> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode) == kind)
+}
