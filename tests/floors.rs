@@ -95,6 +95,8 @@ fn inline_module(tokens: &[TokenTree]) -> Option<(String, &Group)> {
 fn root(token: &TokenTree, module: &[String]) -> Option<Vec<String>> {
     let TokenTree::Ident(ident) = token else { return None };
     match ident.to_string().as_str() {
+        // The hooks are a crate of their own, and one room.
+        "crate" if module.first().is_some_and(|room| room == "hooks") => Some(vec!["hooks".into()]),
         "crate" | "divvy" => Some(Vec::new()),
         "cdi" => Some(vec!["cdi".into()]),
         "self" => Some(module.to_vec()),
@@ -222,6 +224,14 @@ fn every_way_of_running_upward_is_seen() {
             "{source}"
         );
     }
+}
+
+#[test]
+fn the_hooks_own_root_is_theirs() {
+    let module = ["hooks".into(), "state".into()];
+    let fine = "use crate::error::Error; use divvy::hook_args::Link;";
+    assert_eq!(faults(Path::new("state.rs"), &module, fine), [""; 0]);
+    assert_eq!(faults(Path::new("state.rs"), &module, "use divvy::attic::Box;").len(), 1);
 }
 
 #[test]
