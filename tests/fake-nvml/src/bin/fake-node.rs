@@ -1,3 +1,0 @@
-//! Writes a simulated node into a folder.
-
-fn main() {}
