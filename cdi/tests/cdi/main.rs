@@ -7,6 +7,8 @@
 )]
 
 mod any_spec;
+mod applying;
 mod reading;
+mod registry;
 mod round_trip;
 mod rules;
