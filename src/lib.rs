@@ -7,10 +7,11 @@
 //! | 5 | [`ops`] |
 //! | 4 | [`claim::store`] |
 //! | 3 | [`claim::repair`], [`edits`] |
-//! | 2 | [`claim`], [`hook_args`], [`inventory`], [`request`] |
+//! | 2 | [`claim`], [`config`], [`hook_args`], [`inventory`], [`request`] |
 //! | 1 | [`driver_files`], [`host`], `nvml` |
 
 pub mod claim;
+pub mod config;
 pub mod driver_files;
 pub mod edits;
 pub mod hook_args;
@@ -21,3 +22,4 @@ pub mod nvml;
 pub mod ops;
 pub mod request;
 mod suggest;
+mod yaml;

@@ -1,5 +1,8 @@
 //! The word that somebody meant.
 
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error};
+
 /// The candidate nearest to a mistyped word, where one is near enough to be what was meant.
 pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     // A longer word is no slip of the fingers, and the distance costs its square.
@@ -30,6 +33,35 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row.last().copied().unwrap_or(0)
+}
+
+/// Reads one of the keys that a map may have. Another one is an error at its own line and column.
+pub(crate) struct Key {
+    /// What the map is, for people.
+    pub(crate) of: &'static str,
+    /// Its keys.
+    pub(crate) keys: &'static [&'static str],
+}
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = &'static str;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        if let Some(known) = self.keys.iter().copied().find(|known| *known == key) {
+            return Ok(known);
+        }
+        let (of, shown) = (self.of, key.chars().take(40).collect::<String>());
+        Err(match nearest(&key, self.keys) {
+            Some(meant) => {
+                D::Error::custom(format_args!("{of} has no key {shown:?}: is {meant:?} meant?"))
+            }
+            None => {
+                let keys = self.keys.join(", ");
+                D::Error::custom(format_args!("{of} has no key {shown:?}: its keys are {keys}"))
+            }
+        })
+    }
 }
 
 #[cfg(test)]

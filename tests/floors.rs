@@ -15,17 +15,20 @@ const FLOORS: [(u8, &[&str]); 8] = [
     (5, &["ops", "engines", "doctor", "labels", "metrics", "status"]),
     (4, &["share", "claim::store"]),
     (3, &["plan", "edits", "claim::repair"]),
-    (2, &["hook_args", "request", "inventory", "claim", "compat"]),
+    (2, &["hook_args", "request", "inventory", "claim", "config", "compat"]),
     (1, &["nvml", "driver_files", "host"]),
-    (0, &["cdi", "suggest"]),
+    (0, &["cdi", "suggest", "yaml"]),
 ];
 
 /// Rooms that may use another of their own floor, one way only, each with its reason.
-const SIDEWAYS: [(&str, &str); 2] = [
+const SIDEWAYS: [(&str, &str); 4] = [
     // A claim is a request with a life.
     ("claim", "request"),
     // A request names profiles and is matched against GPUs.
     ("request", "inventory"),
+    // A policy is for the GPUs that match, and names requests.
+    ("config", "inventory"),
+    ("config", "request"),
 ];
 
 fn floor(room: &str) -> Option<u8> {

@@ -1,13 +1,12 @@
 //! Requests in JSON and YAML: the text itself, or one key for each of its parts.
 
-use super::values::Scalar;
 use super::{
-    ComputeSlices, Count, Interval, Memory, MigShare, MigSharing, MpsLimits, Percent, Pin, Request,
-    RequestError, Share, parse,
+    ComputeSlices, Count, Interval, Memory, MigShare, MigSharing, Mode, MpsLimits, Percent, Pin,
+    Request, RequestError, Share,
 };
 use crate::inventory::ProfileName;
-use crate::suggest::nearest;
-use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
+use crate::suggest::Key;
+use serde::de::{Error, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -19,7 +18,7 @@ const KEYS: [&str; 9] =
 impl Serialize for Request {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("mode", self.share.mode())?;
+        map.serialize_entry("mode", &self.share.mode())?;
         match &self.share {
             Share::Exclusive => {}
             Share::TimeSlicing { interval } => entry(&mut map, "interval", interval)?,
@@ -106,44 +105,6 @@ fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
     }
 }
 
-/// Reads one of the keys that a map may have. Another one is an error at its own line and column.
-pub(crate) struct Key {
-    /// What the map is, for people.
-    pub(crate) of: &'static str,
-    /// Its keys.
-    pub(crate) keys: &'static [&'static str],
-}
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = &'static str;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        let key = String::deserialize(deserializer)?;
-        if let Some(known) = self.keys.iter().copied().find(|known| *known == key) {
-            return Ok(known);
-        }
-        let (of, shown) = (self.of, key.chars().take(40).collect::<String>());
-        Err(match nearest(&key, self.keys) {
-            Some(meant) => {
-                D::Error::custom(format_args!("{of} has no key {shown:?}: is {meant:?} meant?"))
-            }
-            None => {
-                let keys = self.keys.join(", ");
-                D::Error::custom(format_args!("{of} has no key {shown:?}: its keys are {keys}"))
-            }
-        })
-    }
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Mode {
-    Exclusive,
-    TimeSlicing,
-    Mps,
-    Mig,
-}
-
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Sharing {
@@ -162,7 +123,7 @@ struct Form {
     interval: Option<Interval>,
     threads: Option<Percent>,
     memory: Option<Memory>,
-    gpu: Option<Scalar>,
+    gpu: Option<Pin>,
     count: Option<Count>,
 }
 
@@ -178,12 +139,9 @@ impl Form {
         };
         self.nothing_left(share.mode())?;
         let request = Request::new(share).with_count(self.count.unwrap_or(Count::ONE));
-        match self.gpu.map(Scalar::into_text) {
+        match self.gpu {
             None => Ok(request),
-            Some(gpu) => {
-                let pin = Pin::parse(&gpu).ok_or(parse::PIN)?;
-                Ok(request.with_pin(pin)?)
-            }
+            Some(pin) => Ok(request.with_pin(pin)?),
         }
     }
 
@@ -202,7 +160,7 @@ impl Form {
     }
 
     /// Every key that the mode takes was taken: what is left doesn't belong to it.
-    fn nothing_left(&self, mode: &str) -> Result<(), String> {
+    fn nothing_left(&self, mode: Mode) -> Result<(), String> {
         let left = [
             ("profile", self.profile.is_some()),
             ("compute", self.compute.is_some()),

@@ -1,6 +1,7 @@
 //! All that one container, or one claim, asks for.
 
 use super::{Request, RequestError};
+use crate::yaml::YamlError;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -34,9 +35,16 @@ pub enum ListError {
     /// One of them isn't a request.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// The document can't be read, with the line and column where that is.
-    #[error("{0}")]
-    Document(String),
+    /// Something in the document has no meaning.
+    #[error("line {line}, column {column}: {message}")]
+    Document {
+        /// From 1.
+        line: u64,
+        /// From 1.
+        column: u64,
+        /// What is wrong there.
+        message: String,
+    },
 }
 
 impl Requests {
@@ -78,8 +86,10 @@ impl Requests {
         if document.len() > MAX_BYTES {
             return Err(ListError::TooLong(document.len()));
         }
-        serde_saphyr::from_str(document)
-            .map_err(|error| ListError::Document(error.without_snippet().to_string()))
+        serde_saphyr::from_str(document).map_err(|error| {
+            let YamlError { message, line, column } = error.into();
+            ListError::Document { line, column, message }
+        })
     }
 
     /// The requests, in their order.

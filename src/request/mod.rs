@@ -49,6 +49,41 @@ pub enum Share {
     Mig(MigShare),
 }
 
+/// A way to share a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Not shared.
+    Exclusive,
+    /// By turns.
+    TimeSlicing,
+    /// At once.
+    Mps,
+    /// By hardware partitions.
+    Mig,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Mode; 4] = [Mode::Exclusive, Mode::TimeSlicing, Mode::Mps, Mode::Mig];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Mode::Exclusive => "exclusive",
+            Mode::TimeSlicing => "time-slicing",
+            Mode::Mps => "mps",
+            Mode::Mig => "mig",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
 /// What an MPS client may use. A limit that isn't set doesn't hold and isn't counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,13 +163,13 @@ impl Request {
 }
 
 impl Share {
-    /// The word for its mode: `exclusive`, `time-slicing`, `mps` or `mig`.
-    pub fn mode(&self) -> &'static str {
+    /// Its sharing mode; a MIG device's own sharing stands in [`MigShare`].
+    pub fn mode(&self) -> Mode {
         match self {
-            Share::Exclusive => "exclusive",
-            Share::TimeSlicing { .. } => "time-slicing",
-            Share::Mps(_) => "mps",
-            Share::Mig(_) => "mig",
+            Share::Exclusive => Mode::Exclusive,
+            Share::TimeSlicing { .. } => Mode::TimeSlicing,
+            Share::Mps(_) => Mode::Mps,
+            Share::Mig(_) => Mode::Mig,
         }
     }
 }

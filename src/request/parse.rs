@@ -1,6 +1,7 @@
 //! The grammar of requests: `2x mig:3g.40gb,compute=1c/mps:threads=50 @0`.
 
 use super::error::{Problem, RequestError, Wrong};
+use super::pin::PIN;
 use super::values::{
     COMPUTE, COUNT, ComputeSlices, Count, Interval, MEMORY, Memory, Percent, THREADS, decimal,
 };
@@ -86,9 +87,6 @@ fn whole(part: Part<'_>) -> Parsed<Request> {
     let pin = Pin::parse(pin_part.text).ok_or_else(|| wrong(Problem::Value(PIN)))?;
     request.with_pin(pin).map_err(|clash| wrong(Problem::Clash(clash)))
 }
-
-pub(super) const PIN: &str =
-    "a GPU is named by its index, by its whole UUID (GPU-…), or by a product name with * and ?";
 
 const BEHIND_MIG: &str = "a MIG profile stands behind 'mig:'";
 

@@ -1,7 +1,8 @@
 //! Which GPU a request names.
 
-use super::values::decimal;
+use super::values::{Scalar, decimal};
 use crate::inventory::Gpu;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// The GPU, or the MIG device, that must serve a request.
@@ -45,6 +46,23 @@ impl Pin {
             }
             Pin::Product(glob) => glob.matches(&gpu.name),
         }
+    }
+}
+
+/// How a GPU is named.
+pub(super) const PIN: &str =
+    "a GPU is named by its index, by its whole UUID (GPU-…), or by a product name with * and ?";
+
+impl<'de> Deserialize<'de> for Pin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pin, D::Error> {
+        let text = Scalar::deserialize(deserializer)?.into_text();
+        Pin::parse(&text).ok_or_else(|| serde::de::Error::custom(PIN))
+    }
+}
+
+impl Serialize for Pin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

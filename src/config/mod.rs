@@ -1,0 +1,145 @@
+//! What the administrator decided: `/etc/divvy/config.yaml`.
+//!
+//! ```yaml
+//! gpus:                        # the first entry that matches a GPU holds for it
+//! - match: "*A100*"            # an index, a GPU-UUID, or a product with * and ?
+//!   managed: true              # divvy may change its modes
+//!   modes: [mps, mig]          # what it may be used for; all, if not said
+//!   replicas: 4                # claims that may take turns on it, or on a MIG device of it
+//!   mig-mode: enable           # or leave
+//!   compute-mode: exclusive    # for MPS; or leave
+//!   oversubscribe: false       # whether MPS limits may sum to more than there is
+//!   require: {memory: daemon}  # refuse what isn't enforced at least like this
+//! shares:                      # names of CDI devices of kind divvy/gpu
+//!   notebook: mig:1g.10gb/time-slicing
+//! cdi-names: [mig:1g.10gb @0]  # further requests that get a CDI device, pinned ones say
+//! requests:
+//!   from-environment: false    # DIVVY_REQUEST in a container's environment, which images can set
+//!   from-pod-annotations: false
+//! ```
+
+mod error;
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub use error::ConfigError;
+
+use crate::inventory::Gpu;
+use crate::request::{Mode, Pin, Request};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// The whole configuration. Without a file, the default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// What holds for which GPUs; the first that matches.
+    pub gpus: Vec<GpuEntry>,
+    /// The administrator's own names for requests, as CDI devices of kind `divvy/gpu`.
+    pub shares: BTreeMap<String, Request>,
+    /// Requests that get a CDI device beside the usual ones.
+    pub cdi_names: Vec<Request>,
+    /// Where requests are believed.
+    pub requests: RequestSources,
+}
+
+/// Places that a request may come from besides the engine's user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestSources {
+    /// A container's environment, which its image can set.
+    pub from_environment: bool,
+    /// A pod's annotations, which by-pass a cluster's quota.
+    pub from_pod_annotations: bool,
+}
+
+/// A policy and the GPUs that it is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GpuEntry {
+    /// Which GPUs.
+    pub gpus: Pin,
+    /// What holds for them.
+    pub policy: GpuPolicy,
+}
+
+/// What may be done with a GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpuPolicy {
+    /// What it may be used for.
+    pub modes: BTreeSet<Mode>,
+    /// How many claims may take turns on it, or on one MIG device of it.
+    pub replicas: u32,
+    /// Whether MIG mode may be turned on. `false` unless the GPU is managed.
+    pub enable_mig: bool,
+    /// Whether the compute mode may be set to EXCLUSIVE_PROCESS for MPS. `false` unless managed.
+    pub exclusive_process: bool,
+    /// Whether the GPU is managed.
+    pub managed: bool,
+    /// Whether the limits of MPS claims may sum to more than there is.
+    pub oversubscribe: bool,
+    /// What must be enforced at least.
+    pub require: Enforced,
+}
+
+impl Default for GpuPolicy {
+    fn default() -> Self {
+        GpuPolicy {
+            modes: Mode::ALL.into(),
+            replicas: 4,
+            enable_mig: false,
+            exclusive_process: false,
+            managed: false,
+            oversubscribe: false,
+            require: Enforced { memory: Level::No, compute: Level::No },
+        }
+    }
+}
+
+/// Who sees to it that a claim gets no more than it was granted, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nobody.
+    No,
+    /// The client's own environment, as long as the client leaves it alone.
+    Client,
+    /// The MPS control daemon.
+    Daemon,
+    /// The hardware.
+    Hardware,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Level::No => "no",
+            Level::Client => "client",
+            Level::Daemon => "daemon",
+            Level::Hardware => "hardware",
+        })
+    }
+}
+
+/// The levels for memory and for compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enforced {
+    /// Of memory.
+    pub memory: Level,
+    /// Of compute.
+    pub compute: Level,
+}
+
+impl Enforced {
+    /// Whether both are as strong as demanded.
+    pub fn reaches(self, demanded: Enforced) -> bool {
+        self.memory >= demanded.memory && self.compute >= demanded.compute
+    }
+}
+
+impl Config {
+    /// What holds for a GPU: the first entry that matches it, else the default.
+    pub fn policy(&self, gpu: &Gpu) -> GpuPolicy {
+        let entry = self.gpus.iter().find(|entry| entry.gpus.matches(gpu));
+        entry.map(|entry| entry.policy.clone()).unwrap_or_default()
+    }
+}
