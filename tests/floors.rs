@@ -21,14 +21,18 @@ const FLOORS: [(u8, &[&str]); 8] = [
 ];
 
 /// Rooms that may use another of their own floor, one way only, each with its reason.
-const SIDEWAYS: [(&str, &str); 4] = [
+const SIDEWAYS: [(&str, &str); 6] = [
     // A claim is a request with a life.
     ("claim", "request"),
+    // Its steps name profiles and placements.
+    ("claim", "inventory"),
     // A request names profiles and is matched against GPUs.
     ("request", "inventory"),
     // A policy is for the GPUs that match, and names requests.
     ("config", "inventory"),
     ("config", "request"),
+    // The driver's files are looked for under the host's roots.
+    ("driver_files", "host"),
 ];
 
 fn floor(room: &str) -> Option<u8> {
