@@ -56,12 +56,12 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     };
     fs::create_dir_all(folder).map_err(failed("its folder can't be made"))?;
     // An ending that engines ignore: they read the folder at any time.
-    let mut file = tempfile::Builder::new()
+    let file = tempfile::Builder::new()
         .prefix(".cdi-")
         .suffix(".tmp")
         .tempfile_in(folder)
         .map_err(failed("no temporary file can be made in its folder"))?;
-    file.write_all(content).map_err(failed("the content can't be written"))?;
+    file.as_file().write_all(content).map_err(failed("the content can't be written"))?;
     // On the open file, not at its creation, where the umask would be taken off.
     file.as_file()
         .set_permissions(Permissions::from_mode(MODE))

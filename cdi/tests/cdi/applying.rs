@@ -273,3 +273,31 @@ proptest! {
         }
     }
 }
+
+/// Compares with a configuration that another implementation edited, where `DIVVY_SHARED_DATA` names the folder of
+/// recorded data. Majors, minors and modes of nodes that the spec leaves out are those of no machine.
+#[test]
+fn the_recorded_edit_of_nvidias_toolkit_is_matched() {
+    let Ok(folder) = std::env::var("DIVVY_SHARED_DATA") else {
+        println!(
+            "skipped: DIVVY_SHARED_DATA is not set, so there is no recorded edit to compare with"
+        );
+        return;
+    };
+    let folder = Path::new(&folder).join("nvidia-ctk");
+    let config = |name: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
+    };
+    let spec = cdi::read_file(&folder.join("h100x8-default.json")).unwrap();
+    let device = spec.device(&"0".parse().unwrap()).unwrap();
+    let mut edits = spec.container_edits.clone();
+    edits.append(device.container_edits.clone());
+    let (mut ours, theirs) = (config("oci-config.before.json"), config("oci-config.gpu0.json"));
+    let any = HostNode { node_type: NodeType::Char, major: 511, minor: 0, file_mode: 0o666 };
+    apply(&edits, &mut ours, |_| Ok(any)).unwrap();
+    for field in
+        ["/process/user", "/mounts", "/hooks", "/linux/devices", "/linux/resources/devices"]
+    {
+        assert_eq!(ours.pointer(field), theirs.pointer(field), "{field}");
+    }
+}

@@ -12,3 +12,4 @@ mod reading;
 mod registry;
 mod round_trip;
 mod rules;
+mod writing;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::any_spec;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn every_valid_spec_survives_json_and_yaml(spec in any_spec::spec()) {
