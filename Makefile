@@ -1,6 +1,6 @@
 # The commands of this repository; what each does is in tools/ and tests/.
 .DEFAULT_GOAL := help
-.PHONY: help build test test-fast clean
+.PHONY: help build test test-fast test-engines clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -8,11 +8,14 @@ help: ## show this list
 build: ## release binaries into target/dist: divvy, and divvy-hook linked statically
 	@tools/build
 
-test: ## everything: set-up, checks, tests
-	@tools/test fast
+test: ## everything: set-up, checks, tests, then the real engines
+	@tools/test fast engines
 
 test-fast: ## the checks and tests that need no container engine
 	@tools/test fast
+
+test-engines: ## the tests on real podman, containerd and Docker
+	@tools/test engines
 
 clean: ## remove what was built here (the engines' cache stays: tests/e2e/setup clean)
 	@cargo clean

@@ -3,5 +3,7 @@
 
 mod common;
 mod dependencies;
+mod e2e;
 mod floors;
 mod inventory;
+mod support;

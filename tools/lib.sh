@@ -12,13 +12,13 @@ die() { warn "error: $*"; exit 1; }
 
 need_root() { [ "$(id -u)" = 0 ] || die "this needs root: it makes namespaces and device nodes"; }
 
-# quietly LABEL cmd...: runs cmd; its output is shown only when it fails.
+# quietly LABEL cmd...: runs cmd; the end of its output is shown, and only when it fails.
 quietly() {
   local label=$1 log rc=0
   shift
   log=$(mktemp)
   "$@" >"$log" 2>&1 </dev/null || rc=$?
-  [ "$rc" = 0 ] || { warn "$label failed ($rc):"; cat "$log" >&2; }
+  [ "$rc" = 0 ] || { warn "$label failed ($rc):"; tail -n 40 "$log" >&2; }
   rm -f "$log"
   return "$rc"
 }
