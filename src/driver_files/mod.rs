@@ -3,7 +3,6 @@
 //! Everything lies below the driver root, and links are followed as if that root were `/`: none leads
 //! out of it. Device nodes lie below the dev root, which may be another.
 
-mod capabilities;
 mod elf;
 mod files;
 mod ld_cache;
@@ -13,7 +12,6 @@ mod root;
 #[cfg(test)]
 mod tests;
 
-pub use capabilities::{CapabilityError, capability_file, capability_minor};
 pub use nodes::{DrmNode, Nodes, NodesError, node_exists};
 
 use crate::host::Host;

@@ -1,11 +1,10 @@
 //! Devices that a spec can offer.
 
 use super::{Error, NameStrategy};
-use crate::driver_files::{capability_file, capability_minor, node_exists};
+use crate::driver_files::node_exists;
 use crate::edits::Target;
 use crate::host::Host;
-use crate::inventory::{CapabilityMinors, ComputeInstance, Gpu, GpuInstance, Inventory, Mig};
-use std::collections::BTreeMap;
+use crate::inventory::{Capabilities, ComputeInstance, Gpu, GpuInstance, Inventory, Mig};
 use std::path::PathBuf;
 
 /// A GPU with MIG mode off, or a MIG device.
@@ -20,25 +19,15 @@ pub(super) struct Candidate {
 
 /// Every device that there is, by GPU and MIG index.
 pub(super) fn all(host: &Host, inventory: &Inventory) -> Result<Vec<Candidate>, Error> {
-    check_minors(&inventory.gpus)?;
+    let capabilities = Capabilities::new(host);
     let mut candidates = Vec::new();
     for gpu in &inventory.gpus {
         match gpu.mig.as_ref().filter(|mig| mig.enabled) {
             None => candidates.push(whole(gpu)),
-            Some(mig) => candidates.extend(mig_devices(host, gpu, mig)?),
+            Some(mig) => candidates.extend(mig_devices(gpu, mig, &capabilities)?),
         }
     }
     Ok(candidates)
-}
-
-fn check_minors(gpus: &[Gpu]) -> Result<(), Error> {
-    let mut seen = BTreeMap::new();
-    for gpu in gpus {
-        if let Some(first) = seen.insert(gpu.minor, gpu.index) {
-            return Err(Error::SameMinor { first, second: gpu.index, minor: gpu.minor });
-        }
-    }
-    Ok(())
 }
 
 fn whole(gpu: &Gpu) -> Candidate {
@@ -54,7 +43,7 @@ fn remedy(command: &str) -> String {
     format!("make what is missing with {command}, or name the place of the nodes with --dev-root")
 }
 
-fn mig_devices(host: &Host, gpu: &Gpu, mig: &Mig) -> Result<Vec<Candidate>, Error> {
+fn mig_devices(gpu: &Gpu, mig: &Mig, capabilities: &Capabilities) -> Result<Vec<Candidate>, Error> {
     let mut devices: Vec<(&GpuInstance, &ComputeInstance)> = mig
         .instances
         .iter()
@@ -63,47 +52,32 @@ fn mig_devices(host: &Host, gpu: &Gpu, mig: &Mig) -> Result<Vec<Candidate>, Erro
         })
         .collect();
     devices.sort_by_key(|(_, compute)| compute.mig_index);
-    let devices = devices.into_iter();
-    devices.map(|(instance, compute)| mig_device(host, gpu, mig, (instance, compute))).collect()
-}
-
-fn mig_device(
-    host: &Host,
-    gpu: &Gpu,
-    mig: &Mig,
-    (instance, compute): (&GpuInstance, &ComputeInstance),
-) -> Result<Candidate, Error> {
-    let index = format!("{}:{}", gpu.index, compute.mig_index);
-    let files =
-        [None, Some(compute.id)].map(|id| capability_file(host, gpu.minor, instance.id, id));
-    let minor = |file: &PathBuf| {
+    let candidate = |(instance, compute): (&GpuInstance, &ComputeInstance)| {
+        let index = format!("{}:{}", gpu.index, compute.mig_index);
         let failed =
             |source| Error::Capability { name: index.clone(), uuid: compute.uuid.clone(), source };
-        capability_minor(file.clone()).map_err(failed)
+        let minors = capabilities.minors(gpu.minor, instance.id, compute.id).map_err(failed)?;
+        // A profile that is not known is no reason to fail: it has no graphics then.
+        let profile = mig.profiles.iter().find(|profile| profile.id == instance.profile_id);
+        let graphics = profile.is_some_and(|profile| profile.name.attribute == "+gfx");
+        Ok(Candidate {
+            uuid: compute.uuid.clone(),
+            target: Target::Mig {
+                minor: gpu.minor,
+                capabilities: minors,
+                graphics: graphics.then_some(gpu.pci),
+            },
+            remedy: remedy(&modprobe(gpu.minor, instance.id, compute.id)),
+            index,
+        })
     };
-    let [of_gpu_instance, of_compute_instance] = &files;
-    let capabilities = CapabilityMinors {
-        gpu_instance: minor(of_gpu_instance)?,
-        compute_instance: minor(of_compute_instance)?,
-    };
-    // A profile that this version doesn't know is no reason to fail: it has no graphics then.
-    let profile = mig.profiles.iter().find(|profile| profile.id == instance.profile_id);
-    let graphics = profile.is_some_and(|profile| profile.name.attribute == "+gfx");
-    let command = format!(
-        "`nvidia-modprobe -f {} -f {}`",
-        of_gpu_instance.display(),
-        of_compute_instance.display()
-    );
-    Ok(Candidate {
-        uuid: compute.uuid.clone(),
-        target: Target::Mig {
-            minor: gpu.minor,
-            capabilities,
-            graphics: graphics.then_some(gpu.pci),
-        },
-        remedy: remedy(&command),
-        index,
-    })
+    devices.into_iter().map(candidate).collect()
+}
+
+/// Makes the nodes that a MIG device's capability files tell of.
+fn modprobe(gpu_minor: u32, instance: u32, compute: u32) -> String {
+    let folder = format!("/proc/driver/nvidia/capabilities/gpu{gpu_minor}/mig/gi{instance}");
+    format!("`nvidia-modprobe -f {folder}/access -f {folder}/ci{compute}/access`")
 }
 
 impl Candidate {

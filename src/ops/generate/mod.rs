@@ -7,10 +7,10 @@ mod tests;
 
 pub use names::{NameStrategy, UnknownStrategy};
 
-use crate::driver_files::{self, CapabilityError, DriverFiles, Nodes, NodesError, Search};
+use crate::driver_files::{self, DriverFiles, Nodes, NodesError, Search};
 use crate::edits;
 use crate::host::Host;
-use crate::inventory::Inventory;
+use crate::inventory::{CapabilityError, Inventory};
 use candidate::Candidate;
 use cdi::{ContainerEdits, Device, DeviceName, Kind, NameError, Spec};
 use std::path::PathBuf;
@@ -71,18 +71,6 @@ pub enum Error {
         missing: Vec<PathBuf>,
         /// How to make them.
         remedy: String,
-    },
-    /// The driver's answers contradict each other.
-    #[error(
-        "GPU {first} and GPU {second} both claim /dev/nvidia{minor}: NVML's answers can't be trusted; restart the machine or replace the driver"
-    )]
-    SameMinor {
-        /// NVML's index of one.
-        first: u32,
-        /// NVML's index of the other.
-        second: u32,
-        /// Their minor.
-        minor: u32,
     },
     /// Two devices would have one name.
     #[error(
