@@ -22,6 +22,7 @@ pub use edits::{ContainerEdits, DeviceNode, Hook, HookName, IntelRdt, Mount, Net
 pub use finding::{Finding, Position, Severity};
 pub use format::{Format, FormatError};
 pub use name::{DeviceName, Kind, NameError, QualifiedName};
+pub use position::locate;
 pub use read::{MAX_SIZE, ReadError, check_file, parse, read_file};
 pub use registry::{Conflict, Registry, ResolveError, Shadowed, SpecFile};
 pub use spec::{Annotations, Device, Spec};

@@ -25,7 +25,7 @@ pub(crate) fn push_index(path: &mut String, index: usize) {
 }
 
 /// Gives each finding the position of its field in `text`, or of the nearest field around it that stands there.
-pub(crate) fn locate(text: &str, findings: &mut [Finding]) {
+pub fn locate(text: &str, findings: &mut [Finding]) {
     let mut places: HashMap<String, Option<Position>> = HashMap::new();
     for finding in findings.iter() {
         for around in surrounding(&finding.field) {

@@ -1,3 +1,6 @@
 //! The use cases: what the commands do.
 
 pub mod generate;
+pub mod list;
+pub mod refresh;
+pub mod validate;

@@ -12,7 +12,7 @@ use crate::edits;
 use crate::host::Host;
 use crate::inventory::{CapabilityError, Inventory};
 use candidate::Candidate;
-use cdi::{ContainerEdits, Device, DeviceName, Kind, NameError, Spec};
+use cdi::{ContainerEdits, Device, DeviceName, Finding, Kind, NameError, Severity, Spec};
 use std::path::PathBuf;
 
 /// What to generate.
@@ -95,6 +95,12 @@ pub enum Error {
         /// The names of those that there are.
         available: String,
     },
+    /// Engines would refuse the spec.
+    #[error("the spec would not be valid CDI, so it is not written: {finding}")]
+    Invalid {
+        /// The first thing that is wrong.
+        finding: Finding,
+    },
     /// Nothing that a container could be given.
     #[error("there is no device to generate: {reason}")]
     NoDevices {
@@ -125,7 +131,14 @@ pub fn generate(host: &Host, inventory: &Inventory, options: &Options) -> Result
     let files = DriverFiles::find(host, &inventory.driver_version, &options.search)?;
     let devices = devices(&chosen, &nodes, options)?;
     let common = edits::common(&files, &nodes, &options.edits);
-    Ok(Generated { spec: Spec::new(options.kind.clone(), devices, common), left_out })
+    let spec = Spec::new(options.kind.clone(), devices, common);
+    // A spec that an engine refuses looks to people like a device that isn't there.
+    let wrong =
+        cdi::validate(&spec).into_iter().find(|finding| finding.severity == Severity::Error);
+    match wrong {
+        Some(finding) => Err(Error::Invalid { finding }),
+        None => Ok(Generated { spec, left_out }),
+    }
 }
 
 fn why_none(inventory: &Inventory) -> String {
