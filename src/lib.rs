@@ -4,6 +4,7 @@
 //!
 //! | floor | rooms |
 //! |---|---|
+//! | 6 | `cli` |
 //! | 5 | [`ops`] |
 //! | 4 | [`claim::store`] |
 //! | 3 | [`claim::repair`], [`edits`] |
@@ -11,6 +12,8 @@
 //! | 1 | [`driver_files`], [`host`], `nvml` |
 
 pub mod claim;
+#[cfg(all(feature = "cli", feature = "nvml"))]
+pub mod cli;
 pub mod config;
 pub mod driver_files;
 pub mod edits;

@@ -1,3 +1,7 @@
 //! The `divvy` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    divvy::cli::main()
+}

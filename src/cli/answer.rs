@@ -1,0 +1,132 @@
+//! What a command says, and how it ends.
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// It did what was asked.
+    Done,
+    /// It could not.
+    Failed,
+    /// It was asked in a way that it doesn't understand.
+    Usage,
+    /// It would not.
+    Refused,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Refused => 3,
+        })
+    }
+}
+
+/// What a command says: the answer on stdout, and notes for people on stderr.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) notes: Vec<String>,
+}
+
+impl Answer {
+    pub(super) fn text(text: String) -> Answer {
+        Answer { text, notes: Vec::new() }
+    }
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    /// One sentence: what failed, on what, why, what to do.
+    pub(super) message: String,
+    /// What stands on stdout even so: a refusal as JSON, the findings of a check.
+    pub(super) answer: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, message: impl ToString) -> Failure {
+        Failure { exit, message: message.to_string(), answer: None }
+    }
+}
+
+/// Any error of the rooms below is a plain failure; usage and refusals are told apart where they arise.
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::new(Exit::Failed, error)
+    }
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
+    /// For programs
+    Yaml,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AnswerArgs {
+    /// Form of the answer
+    #[arg(long, short, value_enum, default_value_t, env = "DIVVY_OUTPUT")]
+    pub(super) output: Form,
+}
+
+impl AnswerArgs {
+    /// The answer as a table made by `table`, or as a document.
+    pub(super) fn render<T: Serialize>(
+        &self,
+        value: &T,
+        table: impl FnOnce() -> String,
+    ) -> Result<String, Failure> {
+        let mut text = match self.output {
+            Form::Table => table(),
+            Form::Json => serde_json::to_string_pretty(value)?,
+            Form::Yaml => serde_saphyr::to_string(value)?,
+        };
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        Ok(text)
+    }
+}
+
+/// Lines of cells, each column as wide as its widest cell.
+pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["NAME", "FILE"], ["0", "x.json"], ["GPU-1", "y"]];
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
+        assert_eq!(table(&rows), "NAME   FILE\n0      x.json\nGPU-1  y\n");
+        assert_eq!(table(&[]), "");
+    }
+}

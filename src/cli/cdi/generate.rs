@@ -1,0 +1,55 @@
+//! `divvy cdi generate`.
+
+use super::spec_args::SpecArgs;
+use crate::cli::answer::{Answer, Failure};
+use crate::host::Host;
+use crate::ops::generate::generate;
+use cdi::Format;
+use clap::{Args, ValueEnum};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Generate {
+    /// Where to write the spec, whole or not at all [default: stdout]
+    #[arg(long, value_name = "FILE", env = "DIVVY_CDI_GENERATE_OUTPUT")]
+    output: Option<PathBuf>,
+    /// How to write it [default: by the name of the file; yaml on stdout]
+    #[arg(long, value_enum, env = "DIVVY_CDI_GENERATE_FORMAT")]
+    format: Option<SpecFormat>,
+    #[command(flatten)]
+    spec: SpecArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SpecFormat {
+    Json,
+    Yaml,
+}
+
+pub(super) fn run(host: &Host, args: &Generate) -> Result<Answer, Failure> {
+    let (options, mut notes) = args.spec.options()?;
+    let inventory = super::spec_args::inventory(host)?;
+    let generated = generate(host, &inventory, &options)?;
+    notes.extend(generated.left_out.iter().map(|sentence| format!("divvy: {sentence}")));
+    let file = args.output.as_deref().filter(|path| *path != Path::new("-"));
+    let text = args.format(file).encode(&generated.spec)?;
+    let Some(file) = file else { return Ok(Answer { text, notes }) };
+    cdi::write_atomically(file, text.as_bytes())?;
+    if Format::of_path(file).is_none() && host.cdi_dirs.iter().any(|dir| file.starts_with(dir)) {
+        notes.push(format!(
+            "divvy: engines pass over {}: of a CDI folder they read files that end in .json or .yaml",
+            file.display()
+        ));
+    }
+    Ok(Answer { text: String::new(), notes })
+}
+
+impl Generate {
+    fn format(&self, file: Option<&Path>) -> Format {
+        match self.format {
+            Some(SpecFormat::Json) => Format::Json,
+            Some(SpecFormat::Yaml) => Format::Yaml,
+            None => file.and_then(Format::of_path).unwrap_or(Format::Yaml),
+        }
+    }
+}

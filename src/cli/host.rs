@@ -1,0 +1,110 @@
+//! Options that say where things are on this machine.
+
+use super::answer::Failure;
+use crate::host::Host;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where things are")]
+pub(super) struct HostArgs {
+    /// The NVML library to load [default: libnvidia-ml.so.1 below the driver root, or as the dynamic linker finds it]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "DIVVY_NVML_LIBRARY",
+        global = true,
+        hide_env_values = true
+    )]
+    nvml_library: Option<PathBuf>,
+    /// The root below which the driver's files lie
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "DIVVY_DRIVER_ROOT",
+        global = true,
+        default_value = "/",
+        hide_env_values = true
+    )]
+    driver_root: PathBuf,
+    /// The root whose dev folder holds the device nodes [default: the driver root]
+    #[arg(long, value_name = "DIR", env = "DIVVY_DEV_ROOT", global = true, hide_env_values = true)]
+    dev_root: Option<PathBuf>,
+    /// Stands for /proc
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "DIVVY_PROC_ROOT",
+        global = true,
+        default_value = "/proc",
+        hide_env_values = true
+    )]
+    proc_root: PathBuf,
+    /// Stands for /sys
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "DIVVY_SYS_ROOT",
+        global = true,
+        default_value = "/sys",
+        hide_env_values = true
+    )]
+    sys_root: PathBuf,
+    /// Claims and locks
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "DIVVY_STATE_DIR",
+        global = true,
+        default_value = "/run/divvy",
+        hide_env_values = true
+    )]
+    state_dir: PathBuf,
+    /// A folder that engines read CDI specs from; repeated, a later one wins [default: /etc/cdi and /var/run/cdi]
+    #[arg(
+        long = "cdi-dir",
+        value_name = "DIR",
+        env = "DIVVY_CDI_DIR",
+        global = true,
+        value_delimiter = ':',
+        hide_env_values = true
+    )]
+    cdi_dirs: Vec<PathBuf>,
+    /// The administrator's configuration
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "DIVVY_CONFIG",
+        global = true,
+        default_value = "/etc/divvy/config.yaml",
+        hide_env_values = true
+    )]
+    config: PathBuf,
+}
+
+impl HostArgs {
+    /// The host, with absolute paths: specs and claims outlive the current folder.
+    pub(super) fn host(self) -> Result<Host, Failure> {
+        let defaults = Host::default();
+        let driver_root = absolute(&self.driver_root)?;
+        let dev_root = self.dev_root.as_deref().map(absolute).transpose()?;
+        let cdi_dirs: Result<Vec<PathBuf>, Failure> =
+            self.cdi_dirs.iter().map(|dir| absolute(dir)).collect();
+        Ok(Host {
+            dev_root: dev_root.unwrap_or_else(|| driver_root.clone()),
+            driver_root,
+            proc_root: absolute(&self.proc_root)?,
+            sys_root: absolute(&self.sys_root)?,
+            state_dir: absolute(&self.state_dir)?,
+            cdi_dirs: Some(cdi_dirs?).filter(|dirs| !dirs.is_empty()).unwrap_or(defaults.cdi_dirs),
+            config: absolute(&self.config)?,
+            // A bare file name is the dynamic linker's to find.
+            nvml_library: self.nvml_library,
+            ..Host::default()
+        })
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    Ok(std::path::absolute(path)?)
+}

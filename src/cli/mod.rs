@@ -1,0 +1,83 @@
+//! The `divvy` command line: parse, call, print, exit code.
+
+mod answer;
+mod cdi;
+mod host;
+
+use answer::{Answer, Exit, Failure};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Lets containers share NVIDIA GPUs on one machine.
+#[derive(Debug, Parser)]
+#[command(name = "divvy", version, disable_help_subcommand = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    host: host::HostArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// CDI specs: how container engines get to know GPUs
+    Cdi {
+        #[command(subcommand)]
+        command: cdi::Command,
+    },
+}
+
+/// Runs the command that this process was started with.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => finish(run(cli)),
+        // Help and version are no failures; everything else is one of usage.
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            if error.print().is_err() {
+                return Exit::Failed.into();
+            }
+            exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Answer, Failure> {
+    let host = cli.host.host()?;
+    match cli.command {
+        None => Ok(Answer::text(Cli::command().render_help().to_string())),
+        Some(Command::Cdi { command }) => cdi::run(&host, command),
+    }
+}
+
+/// Prints what came out, and says how it went.
+fn finish(outcome: Result<Answer, Failure>) -> ExitCode {
+    let (answer, exit) = match outcome {
+        Ok(answer) => (answer, Exit::Done),
+        Err(Failure { exit, message, answer }) => {
+            let notes = vec![format!("divvy: {message}")];
+            (Answer { text: answer.unwrap_or_default(), notes }, exit)
+        }
+    };
+    let mut stderr = io::stderr().lock();
+    for note in &answer.notes {
+        // Nobody is left to be told where stderr is gone.
+        let _ = writeln!(stderr, "{note}");
+    }
+    match print(&answer.text) {
+        Ok(()) => exit.into(),
+        // Who reads the answer has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit.into(),
+        Err(error) => {
+            let _ = writeln!(stderr, "divvy: the answer can't be written to stdout: {error}");
+            Exit::Failed.into()
+        }
+    }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
