@@ -132,7 +132,7 @@ fn node_type<'de, D: serde::Deserializer<'de>>(
         Some("u") => Ok(Some(NodeType::Unbuffered)),
         Some("p") => Ok(Some(NodeType::Fifo)),
         Some(other) => Err(serde::de::Error::custom(format_args!(
-            "\"{other}\" is no type of device node; b, c, u and p are"
+            "{other:?} is no type of device node; b, c, u and p are"
         ))),
     }
 }

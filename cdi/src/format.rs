@@ -59,21 +59,23 @@ impl Format {
     }
 }
 
-/// Engines read JSON as YAML 1.1, which has no place for some characters, and takes others for line breaks. They can
-/// only stand in JSON's strings, where `\uXXXX` says the same.
+/// Whether JSON allows `character` in its strings and YAML 1.1, as which engines read JSON, has no place for it or
+/// takes it for a line break.
+pub(crate) fn differs_in_yaml(character: char) -> bool {
+    matches!(
+        character,
+        '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+    )
+}
+
+/// Such a character can only stand in JSON's strings, where `\uXXXX` says the same.
 fn escape_what_yaml_forbids(json: String) -> String {
-    let forbidden = |c| {
-        matches!(
-            c,
-            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
-        )
-    };
-    if !json.contains(forbidden) {
+    if !json.contains(differs_in_yaml) {
         return json;
     }
     let mut escaped = String::with_capacity(json.len() + 16);
     for character in json.chars() {
-        if forbidden(character) {
+        if differs_in_yaml(character) {
             escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
         } else {
             escaped.push(character);

@@ -2,6 +2,22 @@
 //!
 //! A [`Spec`] is a value: made as a struct, read from a file, written to one. The format is that of CDI 1.1.0, and
 //! a spec states the lowest version that its content needs, because engines drop what is newer than they are.
+//!
+//! ```
+//! use cdi::{ContainerEdits, Device, DeviceNode, Format, Spec, Version};
+//!
+//! let node = DeviceNode { path: "/dev/gpu0".into(), ..DeviceNode::default() };
+//! let edits = ContainerEdits { device_nodes: vec![node], ..ContainerEdits::default() };
+//! let spec = Spec::new(
+//!     "vendor.com/gpu".parse()?,
+//!     vec![Device::new("0".parse()?, edits)],
+//!     ContainerEdits::default(),
+//! );
+//! assert_eq!(spec.cdi_version, Version::V0_5, "the name begins with a digit");
+//! assert_eq!(cdi::parse(&Format::Yaml.encode(&spec)?).as_ref(), Ok(&spec));
+//! assert_eq!(cdi::validate(&spec), []);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod apply;
 mod edits;

@@ -16,7 +16,7 @@ const CLASS_MAX: usize = 63;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// A part of the name, or the mark that ends it, is missing.
-    #[error("\"{name}\" has no {part}: a CDI {expected} looks like \"{example}\"")]
+    #[error("{name:?} has no {part}: a CDI {expected} looks like \"{example}\"")]
     Missing {
         /// The whole name.
         name: String,
@@ -29,7 +29,7 @@ pub enum NameError {
     },
     /// A character that may not stand where it stands.
     #[error(
-        "\"{name}\": {character:?} at character {position} of the {part} is not allowed; {allowed}"
+        "{name:?}: {character:?} at character {position} of the {part} is not allowed; {allowed}"
     )]
     Character {
         /// The part that is wrong.
@@ -44,7 +44,7 @@ pub enum NameError {
         allowed: &'static str,
     },
     /// A part that is longer than the specification allows.
-    #[error("the {part} \"{name}\" is {length} bytes long; CDI allows {max}")]
+    #[error("the {part} {name:?} is {length} bytes long; CDI allows {max}")]
     Length {
         /// The part that is too long.
         name: String,

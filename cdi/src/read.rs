@@ -13,6 +13,7 @@ use serde_saphyr::{MessageFormatter as _, UserMessageFormatter};
 
 use crate::{
     Finding, Format, Position, Severity, Spec,
+    format::differs_in_yaml,
     position::{field_at, locate},
     validate,
 };
@@ -22,8 +23,8 @@ pub const MAX_SIZE: u64 = 16 * 1024 * 1024;
 
 /// What a text of [`MAX_SIZE`] can need, and not much more.
 const MAX_EVENTS: usize = 2_000_000;
-/// YAML's aliases may repeat so many parts of a text.
-const MAX_REPEATED: usize = 100_000;
+/// YAML's aliases may not repeat more than that, in bytes.
+const MAX_REPEATED: usize = 64 * 1024 * 1024;
 /// A spec nests nine deep.
 pub(crate) const MAX_DEPTH: usize = 32;
 
@@ -145,15 +146,17 @@ pub fn check_file(path: &Path) -> Result<Vec<Finding>, ReadError> {
 /// The first thing that is no YAML, or has no place in a spec, with its position.
 pub fn parse(text: &str) -> Result<Spec, Finding> {
     if text.trim_start().starts_with('{')
+        && !text.contains(differs_in_yaml)
         && let Ok(spec) = serde_json::from_str(text)
     {
         return Ok(spec);
     }
     // What strict JSON refuses may be YAML all the same; if it isn't either, this error has the field.
-    serde_saphyr::from_str_with_options(text, options()).map_err(|error| finding(text, &error))
+    serde_saphyr::from_str_with_options(text, options(text.len()))
+        .map_err(|error| finding(text, &error))
 }
 
-fn options() -> serde_saphyr::Options {
+fn options(size: usize) -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_events: MAX_EVENTS,
@@ -162,7 +165,8 @@ fn options() -> serde_saphyr::Options {
             max_documents: 2,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: MAX_REPEATED,
+            // One event is at most one text as long as the file.
+            max_total_replayed_events: MAX_REPEATED / size.max(1),
         },
         // Engines read YAML 1.1, where 0666 is a file mode's usual spelling.
         legacy_octal_numbers: true,
@@ -174,8 +178,8 @@ fn finding(text: &str, error: &serde_saphyr::Error) -> Finding {
     let position = error
         .location()
         .map(|location| Position { line: location.line(), column: location.column() });
-    let message = UserMessageFormatter.format_message(error);
-    let problem = match message.as_ref() {
+    let message = without_controls(&UserMessageFormatter.format_message(error));
+    let problem = match message.as_str() {
         "expected mapping start" => "fields are expected here: { } or lines of \"name: value\"",
         "expected sequence start" => "a list is expected here: [ ] or lines of \"- item\"",
         "invalid u32" => "a whole number from 0 to 4294967295 is expected here",
@@ -191,6 +195,19 @@ fn finding(text: &str, error: &serde_saphyr::Error) -> Finding {
         field.truncate(field.rfind(']').map_or(0, |end| end + 1));
     }
     Finding { severity: Severity::Error, field, position, problem: problem.into() }
+}
+
+/// The message quotes the file, whose control characters would reach the terminal.
+fn without_controls(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    for character in message.chars() {
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    text
 }
 
 /// The file's text; what is no regular file is not opened, since opening a FIFO waits for a writer.

@@ -75,7 +75,7 @@ impl fmt::Display for Version {
 
 /// A text that is no version of the CDI format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no version of the CDI format; known are 0.1.0 to 1.1.0, such as 0.5.0")]
+#[error("{0:?} is no version of the CDI format; known are 0.1.0 to 1.1.0, such as 0.5.0")]
 pub struct UnknownVersion(pub String);
 
 impl FromStr for Version {

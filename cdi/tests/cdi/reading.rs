@@ -61,6 +61,25 @@ fn wrong_texts_have_one_error_with_line_column_and_field() {
 }
 
 #[test]
+fn what_is_quoted_from_a_file_has_no_control_characters() {
+    for text in [
+        GOOD.replace("name: a", "name: \"a\\e[31m\""),
+        GOOD.replace("0.3.0", "\"\\e[31m\""),
+        GOOD.replace("kind:", "\"\\e[31m\":"),
+        with_edits("hooks: [{hookName: \"\\e[31m\", path: /x}]"),
+    ] {
+        let problem = problem(&text);
+        assert!(problem.contains("[31m") && !problem.contains('\u{1b}'), "{problem:?}");
+    }
+}
+
+#[test]
+fn json_that_yaml_forbids_is_refused() {
+    let json = "{\"cdiVersion\":\"0.3.0\",\"kind\":\"v/c\",\"devices\":[{\"name\":\"a\",\"containerEdits\":{\"env\":[\"A=\u{7f}\"]}}]}";
+    assert!(problem(json).contains("unexpected character"), "{}", problem(json));
+}
+
+#[test]
 fn json_has_lines_and_fields_too() {
     let json = "{\"cdiVersion\": \"0.3.0\",\n\t\"kind\": \"v/c\",\n\t\"devices\": [\n\t\t{\"name\": \"a\", \"containerEdits\": {\"deviceNodes\": [{\"path\": {}}]}}]}";
     assert!(problem(json).starts_with("4:61: devices[0].containerEdits.deviceNodes[0].path: "));
@@ -113,10 +132,15 @@ fn bombs_and_deep_nesting_are_refused() {
     );
     assert!(problem(&bomb).contains("too large or too complex"), "{}", problem(&bomb));
 
-    let laughs: String = (1..40).map(|n| format!("l{n}: &l{n} [*l{0}, *l{0}]\n", n - 1)).collect();
-    for text in [format!("l0: &l0 x\n{laughs}"), format!("{GOOD}annotations:\n  l0: &l0 x\n")] {
-        let _ = parse(&text);
-    }
+    let big = format!("&big \"A={}\"", "b".repeat(1 << 20));
+    let few = with_edits(&format!("env: [{big}, *big, *big]"));
+    assert_eq!(parse(&few).unwrap().devices[0].container_edits.env.len(), 3);
+    let many = with_edits(&format!("env: [{big}{}]", ", *big".repeat(100)));
+    assert!(problem(&many).contains("too large or too complex"), "{}", problem(&many));
+
+    let laughs: String = (1..30).map(|n| format!("    - &l{n} [*l{0}, *l{0}]\n", n - 1)).collect();
+    let laughs = with_edits(&format!("env:\n    - &l0 A=b\n{laughs}"));
+    assert!(parse(&laughs).is_err());
 
     for open in ["[", "{a: ", "- ", "? "] {
         let deep = open.repeat(200_000);
