@@ -1,5 +1,6 @@
 //! NVML's return codes, those that this library answers with.
 
+use std::ffi::CStr;
 use std::fmt;
 
 /// `nvmlReturn_t` of a call that failed. Any number can be injected, so this is no enum.
@@ -43,24 +44,29 @@ codes! {
 
 /// What `nvmlErrorString` says of a code, 0 (no error) included.
 pub fn sentence(number: u32) -> &'static str {
+    c_sentence(number).to_str().unwrap_or("Unknown Error")
+}
+
+/// As [`sentence`], for C.
+pub fn c_sentence(number: u32) -> &'static CStr {
     match number {
-        0 => "Success",
-        1 => "Uninitialized",
-        2 => "Invalid Argument",
-        3 => "Not Supported",
-        4 => "Insufficient Permissions",
-        6 => "Not Found",
-        7 => "Insufficient Size",
-        9 => "Driver Not Loaded",
-        10 => "Timeout",
-        13 => "Function Not Found",
-        15 => "GPU is lost",
-        16 => "GPU requires reset",
-        18 => "Driver/library version mismatch",
-        19 => "In use by another client",
-        23 => "Insufficient Resources",
-        25 => "Argument version mismatch",
-        _ => "Unknown Error",
+        0 => c"Success",
+        1 => c"Uninitialized",
+        2 => c"Invalid Argument",
+        3 => c"Not Supported",
+        4 => c"Insufficient Permissions",
+        6 => c"Not Found",
+        7 => c"Insufficient Size",
+        9 => c"Driver Not Loaded",
+        10 => c"Timeout",
+        13 => c"Function Not Found",
+        15 => c"GPU is lost",
+        16 => c"GPU requires reset",
+        18 => c"Driver/library version mismatch",
+        19 => c"In use by another client",
+        23 => c"Insufficient Resources",
+        25 => c"Argument version mismatch",
+        _ => c"Unknown Error",
     }
 }
 

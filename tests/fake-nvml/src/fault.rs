@@ -95,3 +95,6 @@ impl Faults {
         self.due.iter().find(hit).map(|fault| fault.effect)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,8 +229,9 @@ pub fn reset(state: &mut State, index: usize) -> Result<(), Code> {
     Ok(())
 }
 
-/// Reboots the node. Ampere keeps its MIG mode over a boot; later GPUs start with MIG off.
-pub fn reboot(node: &Node, state: &mut State, boot_id: String) {
+/// Starts the driver again, in a boot of that id. Ampere keeps its MIG mode; later GPUs start
+/// with MIG off.
+pub fn restart(node: &Node, state: &mut State, boot_id: String) {
     for (gpu, board) in state.gpus.iter_mut().zip(&node.boards) {
         let mig = gpu.mig_pending && board.mig_mode_needs_reset;
         *gpu = GpuState { mig, mig_pending: mig, ..GpuState::default() };
@@ -245,3 +246,6 @@ pub fn mig_uuid(node: &Node, index: usize, gi: u32, ci: u32) -> String {
     let given = given.and_then(|device| device.uuid.clone());
     given.unwrap_or_else(|| mig::uuid(&gpu.uuid, gi, ci))
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,9 @@ pub struct Behaviour {
     pub destroy_ms: u64,
     /// What `nvmlInit` answers, 18 for a library and a driver of different versions; 0 is success.
     pub init_error: u32,
+    /// The version of the library, where it is another than the driver's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library_version: Option<String>,
     /// Symbols that answer FUNCTION_NOT_FOUND, as those that an old driver lacks.
     pub missing: BTreeSet<String>,
     /// Whether changes are refused (NO_PERMISSION) to a caller that isn't root.
@@ -117,6 +120,7 @@ impl Default for Behaviour {
             create_ms: 0,
             destroy_ms: 0,
             init_error: 0,
+            library_version: None,
             missing: BTreeSet::new(),
             needs_root: true,
             compute_mode_on_mig: false,
@@ -221,3 +225,6 @@ pub fn pci_numbers(text: &str) -> Option<(u32, u32, u32)> {
         hex(device).filter(|device| *device < 32)?,
     ))
 }
+
+#[cfg(test)]
+mod tests;

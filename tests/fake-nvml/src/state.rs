@@ -268,3 +268,6 @@ pub fn new_boot_id() -> String {
     let real = std::fs::read_to_string("/proc/sys/kernel/random/uuid");
     real.map_or_else(|_| "00000000-0000-4000-8000-000000000000".into(), |id| id.trim().into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,15 +61,16 @@ export! {
         placements: Out<nvmlGpuInstancePlacement_t>,
         count: Out<c_uint>,
     ) |store| {
-        with_profile(store, device, Wanted::Id(id), |_, profile| {
-            let size = profile.placements.size;
-            let places = profile.placements.starts.iter();
-            let places: Vec<_> = places.map(|&start| nvmlGpuInstancePlacement_t { start, size }).collect();
-            // This list alone has no size to say: the caller has room for all of them, or asks
-            // for their number with null.
-            count.set(c_uint::try_from(places.len()).unwrap_or(0))?;
-            if placements.is_null() { Ok(()) } else { placements.all(&places) }
-        })
+        possible_placements(store, (device, id), placements, count)
+    }
+
+    query nvmlDeviceGetGpuInstancePossiblePlacements(
+        device: Handle,
+        id: c_uint,
+        placements: Out<nvmlGpuInstancePlacement_t>,
+        count: Out<c_uint>,
+    ) |store| {
+        possible_placements(store, (device, id), placements, count)
     }
 
     query nvmlDeviceGetGpuInstanceRemainingCapacity(device: Handle, id: c_uint, count: Out<c_uint>) |store| {
@@ -198,6 +199,24 @@ fn with_profile(
         Wanted::Id(id) => profiles.find(|profile| profile.id == id).ok_or(Code::INVALID_ARGUMENT),
     };
     Ok(answer(board, profile?)?)
+}
+
+/// The places on an empty GPU. This list has no room to say: the caller has room for all of them,
+/// or asks for their number with null.
+fn possible_placements(
+    store: &Store,
+    (device, id): (Handle, c_uint),
+    placements: Out<nvmlGpuInstancePlacement_t>,
+    count: Out<c_uint>,
+) -> Result<(), Failure> {
+    with_profile(store, device, Wanted::Id(id), |_, profile| {
+        let size = profile.placements.size;
+        let places = profile.placements.starts.iter();
+        let places: Vec<_> =
+            places.map(|&start| nvmlGpuInstancePlacement_t { start, size }).collect();
+        count.set(c_uint::try_from(places.len()).unwrap_or(0))?;
+        if placements.is_null() { Ok(()) } else { placements.all(&places) }
+    })
 }
 
 fn profile_info(profile: &Profile) -> nvmlGpuInstanceProfileInfo_t {

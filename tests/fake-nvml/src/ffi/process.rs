@@ -7,7 +7,9 @@ use super::pointer::Out;
 use crate::code::Code;
 use crate::machine;
 use crate::state::{Failure, Process, ProcessKind, Store};
-use nvml_wrapper_sys::bindings::{nvmlProcessInfo_t, nvmlProcessUtilizationSample_t};
+use nvml_wrapper_sys::bindings::{
+    nvmlProcessInfo_t, nvmlProcessInfo_v1_t, nvmlProcessUtilizationSample_t,
+};
 use std::os::raw::{c_uint, c_ulonglong};
 
 /// Stands for no GPU or compute instance.
@@ -28,6 +30,16 @@ export! {
 
     query nvmlDeviceGetMPSComputeRunningProcesses_v3(device: Handle, count: Out<c_uint>, infos: Out<nvmlProcessInfo_t>) |store| {
         processes(store, device, ProcessKind::Mps, (count, infos))
+    }
+
+    query nvmlDeviceGetMPSComputeRunningProcesses_v2(device: Handle, count: Out<c_uint>, infos: Out<nvmlProcessInfo_t>) |store| {
+        processes(store, device, ProcessKind::Mps, (count, infos))
+    }
+
+    query nvmlDeviceGetComputeRunningProcesses(device: Handle, count: Out<c_uint>, infos: Out<nvmlProcessInfo_v1_t>) |store| {
+        let found = running(store, device, ProcessKind::Compute)?;
+        let short = |info: &nvmlProcessInfo_t| nvmlProcessInfo_v1_t { pid: info.pid, usedGpuMemory: info.usedGpuMemory };
+        Ok(infos.list(count, &found.iter().map(short).collect::<Vec<_>>())?)
     }
 
     query nvmlDeviceGetProcessUtilization(
@@ -52,10 +64,19 @@ export! {
 
 fn processes(
     store: &Store,
-    handle: Handle,
+    device: Handle,
     kind: ProcessKind,
     (count, infos): (Out<c_uint>, Out<nvmlProcessInfo_t>),
 ) -> Result<(), Failure> {
+    Ok(infos.list(count, &running(store, device, kind)?)?)
+}
+
+/// Those on a GPU, in its instances too, or on a MIG device.
+fn running(
+    store: &Store,
+    handle: Handle,
+    kind: ProcessKind,
+) -> Result<Vec<nvmlProcessInfo_t>, Failure> {
     let (device, state) = device(store, handle)?;
     let (_, gpu) = machine::gpu(store.node(), &state, device.gpu())?;
     let here = |process: &&Process| {
@@ -70,7 +91,7 @@ fn processes(
         gpuInstanceId: process.gi.unwrap_or(NO_INSTANCE),
         computeInstanceId: process.ci.unwrap_or(NO_INSTANCE),
     });
-    Ok(infos.list(count, &found.collect::<Vec<_>>())?)
+    Ok(found.collect())
 }
 
 /// Every process is as busy as every other.

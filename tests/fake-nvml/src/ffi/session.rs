@@ -155,21 +155,31 @@ pub(super) fn end() -> Result<(), Failure> {
     Ok(())
 }
 
+/// The node, whether the library is initialised or not.
+pub(super) fn node() -> Result<Node, Code> {
+    let store = session().store.clone();
+    store.map_or_else(read, |store| Ok(store.node().clone()))
+}
+
 /// A library without a node is a machine without a driver; a node that can't be read is an error.
-fn open() -> Result<Arc<Store>, Code> {
+fn read() -> Result<Node, Code> {
     let dir = find().ok_or(Code::DRIVER_NOT_LOADED)?;
-    let unreadable = |why: String| {
-        complain(&why);
-        Code::UNKNOWN
-    };
-    let node = Arc::new(Node::read(&dir).map_err(unreadable)?);
-    let faults = std::fs::read_to_string(dir.join("faults")).unwrap_or_default();
-    let faults =
-        Fault::list(&faults).map_err(|why| format!("{}: {why}", dir.join("faults").display()));
+    Node::read(&dir).map_err(unreadable)
+}
+
+fn open() -> Result<Arc<Store>, Code> {
+    let node = read()?;
+    let path = node.path("faults");
+    let faults = std::fs::read_to_string(&path).unwrap_or_default();
+    let faults = Fault::list(&faults).map_err(|why| format!("{}: {why}", path.display()));
     let faults = faults.map_err(unreadable)?;
-    let mut session = session();
-    session.faults.get_or_insert_default().add(faults);
-    Store::open(node).map(Arc::new).map_err(unreadable)
+    session().faults.get_or_insert_default().add(faults);
+    Store::open(Arc::new(node)).map(Arc::new).map_err(unreadable)
+}
+
+fn unreadable(why: String) -> Code {
+    complain(&why);
+    Code::UNKNOWN
 }
 
 fn find() -> Option<PathBuf> {

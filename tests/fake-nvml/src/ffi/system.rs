@@ -28,19 +28,23 @@ extern "C" fn nvmlShutdown() -> c_uint {
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlErrorString(code: c_uint) -> *const c_char {
-    // The sentences have no final zero; the few that are asked for are kept for good, as C wants.
-    let text = std::ffi::CString::new(code::sentence(code)).unwrap_or_default();
-    text.into_raw()
+    code::c_sentence(code).as_ptr()
+}
+
+/// The one question that NVML answers before it is initialised: with it, a library and a driver
+/// of different versions can be named.
+#[unsafe(no_mangle)]
+extern "C" fn nvmlSystemGetNVMLVersion(version: Out<c_char>, length: c_uint) -> c_uint {
+    session::logged("nvmlSystemGetNVMLVersion", false, || {
+        let file = session::node()?.file;
+        let library = file.nvml.library_version.as_ref().unwrap_or(&file.driver_version);
+        Ok(version.text(length, &format!("{}.{library}", file.cuda_version.0))?)
+    })
 }
 
 export! {
     query nvmlSystemGetDriverVersion(version: Out<c_char>, length: c_uint) |store| {
         Ok(version.text(length, &store.node().file.driver_version)?)
-    }
-
-    query nvmlSystemGetNVMLVersion(version: Out<c_char>, length: c_uint) |store| {
-        let file = &store.node().file;
-        Ok(version.text(length, &format!("{}.{}", file.cuda_version.0, file.driver_version))?)
     }
 
     query nvmlSystemGetCudaDriverVersion(version: Out<c_int>) |store| {

@@ -16,7 +16,7 @@ mod system;
 pub use devices::{capability_node, capability_nodes, remove_capability_nodes};
 pub use driver::Binaries;
 pub use elf::library;
-pub use system::write_boot_id;
+pub use system::{load_driver, write_boot_id};
 
 use crate::node::{self, Node};
 use crate::state::Store;
@@ -86,3 +86,6 @@ pub fn variables(dir: &Path) -> Vec<(&'static str, String)> {
         ("DIVVY_CONFIG", at("config.yaml")),
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,11 @@
 //! The fragments of `/proc` and `/sys` that tell of GPUs.
 
 use super::devices::drm;
-use super::files::{file, folder};
+use super::files::{at, file, folder};
 use crate::capabilities;
 use crate::node::{Gpu, Node};
 use crate::state::State;
+use std::fs;
 
 const PARAMS: &str = "\
 ResmanDebugLevel: 4294967295
@@ -80,8 +81,23 @@ fn information(node: &Node, gpu: &Gpu, product: &str) -> String {
     rows.iter().map(|(name, value)| format!("{name}\t {value}\n")).collect()
 }
 
+/// Makes the module's folder in `/sys` anew: its inode tells one load of the driver from another.
+pub fn load_driver(node: &Node) -> Result<(), String> {
+    let modules = node.path("sys/module");
+    let (module, next) = (modules.join("nvidia"), modules.join("nvidia.next"));
+    file(&next.join("version"), format!("{}\n", node.file.driver_version))?;
+    // The old one goes last, so that the new one can't be given its inode.
+    let old = modules.join("nvidia.old");
+    if module.exists() {
+        at(&module, fs::rename(&module, &old))?;
+    }
+    at(&next, fs::rename(&next, &module))?;
+    if old.exists() { at(&old, fs::remove_dir_all(&old)) } else { Ok(()) }
+}
+
 /// Writes the fragments of `/sys`.
 pub(super) fn write_sys(node: &Node) -> Result<(), String> {
+    load_driver(node)?;
     for (index, (gpu, board)) in (0..).zip(node.file.gpus.iter().zip(&node.boards)) {
         let pci = node.path("sys/bus/pci/devices").join(&gpu.pci);
         file(&pci.join("vendor"), format!("{:#06x}\n", board.pci_device & 0xffff))?;

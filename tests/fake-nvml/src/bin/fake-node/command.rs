@@ -61,6 +61,8 @@ enum Command {
         #[arg(long)]
         clear_run: bool,
     },
+    /// Unload and load the driver: as a reboot, but the boot goes on
+    Reload { dir: PathBuf },
     /// Make the capability nodes of all MIG devices that exist
     Caps { dir: PathBuf },
 }
@@ -133,6 +135,7 @@ fn run(command: Command) -> Result<String, String> {
         Command::Xid { dir, gpu, xid } => on_gpu(&open(&dir)?, gpu, |gpu| gpu.xids.push(xid))?,
         Command::Reset { dir, gpu } => change(&open(&dir)?, |state, _| machine::reset(state, gpu))?,
         Command::Reboot { dir, clear_run } => reboot(&open(&dir)?, clear_run)?,
+        Command::Reload { dir } => restart(&open(&dir)?, None)?,
         Command::Caps { dir } => {
             let store = open(&dir)?;
             tree::capability_nodes(store.node(), &*store.now()?)?;
@@ -231,13 +234,8 @@ fn process(store: &Store, place: &str, what: ProcessChange) -> Result<(), String
 }
 
 fn reboot(store: &Store, clear_run: bool) -> Result<(), String> {
-    change(store, |state, node| {
-        machine::reboot(node, state, state::new_boot_id());
-        Ok(())
-    })?;
+    restart(store, Some(state::new_boot_id()))?;
     let node = store.node();
-    tree::write_boot_id(node, &*store.now()?)?;
-    tree::remove_capability_nodes(node)?;
     if clear_run {
         for folder in ["state", "cdi"].map(|name| node.path(name)) {
             let cleared =
@@ -246,6 +244,19 @@ fn reboot(store: &Store, clear_run: bool) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What a boot and a load of the driver have in common.
+fn restart(store: &Store, boot_id: Option<String>) -> Result<(), String> {
+    change(store, |state, node| {
+        let boot_id = boot_id.unwrap_or_else(|| state.boot_id.clone());
+        machine::restart(node, state, boot_id);
+        Ok(())
+    })?;
+    let node = store.node();
+    tree::write_boot_id(node, &*store.now()?)?;
+    tree::load_driver(node)?;
+    tree::remove_capability_nodes(node)
 }
 
 fn show(store: &Store) -> Result<String, String> {

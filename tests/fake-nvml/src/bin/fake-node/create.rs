@@ -132,9 +132,8 @@ fn binaries() -> Result<Binaries, String> {
         std::env::current_exe().map_err(|error| format!("this program's own file: {error}"))?;
     let folder = program.parent().unwrap_or_else(|| Path::new("."));
     let name = "libfake_nvml.so";
-    let mut places =
-        [folder.join(name), folder.join("deps").join(name), folder.join("..").join(name)]
-            .into_iter();
+    // Cargo writes to deps and links the result beside the program, which it may do later.
+    let mut places = [folder.join("deps").join(name), folder.join(name)].into_iter();
     let library = places.find(|path| path.is_file());
     let library = library.ok_or_else(|| {
         format!(
