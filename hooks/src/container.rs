@@ -83,6 +83,11 @@ impl Container {
         }
     }
 
+    /// Whether anything is at `path`.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        open_in(&self.view, path, OFlags::PATH | OFlags::CLOEXEC).is_ok()
+    }
+
     /// Whether a character device is at `path`.
     pub(crate) fn has_device(&self, path: &str) -> bool {
         open_in(&self.view, path, OFlags::PATH | OFlags::CLOEXEC)
@@ -149,8 +154,9 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+    /// The directory alone, in a private mount: writable, and `..` leads nowhere.
+    pub(crate) fn alone(&self) -> Result<OwnedFd, Error> {
+        private_mounts(&self.fd, LOCKED).map_err(Error::system("mount a copy of", &self.path))
     }
 
     /// Whether nothing can be made here.
@@ -248,26 +254,33 @@ impl Folder {
     }
 }
 
-/// Copies the container's mounts into a tree that is attached nowhere, and closes every way out.
+/// What no mount needs that the hook looks at or writes to.
+const LOCKED: u64 = libc::MOUNT_ATTR_NOSUID
+    | libc::MOUNT_ATTR_NODEV
+    | libc::MOUNT_ATTR_NOEXEC
+    | libc::MOUNT_ATTR_NOSYMFOLLOW;
+
+/// Copies the container's mounts, and closes every way out.
 fn private_view(root: &OwnedFd) -> Result<OwnedFd, Errno> {
-    let clone =
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::AT_EMPTY_PATH;
-    // Not close-on-exec: the tree lives as long as it is open, and ldconfig is to live in it.
-    let view = rustix::mount::open_tree(root, "", clone)?;
-    let all = MountAttributes {
-        set: libc::MOUNT_ATTR_RDONLY
-            | libc::MOUNT_ATTR_NOSUID
-            | libc::MOUNT_ATTR_NODEV
-            | libc::MOUNT_ATTR_NOEXEC
-            | libc::MOUNT_ATTR_NOSYMFOLLOW,
-        clear: 0,
-        propagation: libc::MS_PRIVATE,
-    };
-    sys::mount_setattr(view.as_fd(), true, &all)?;
+    let view = private_mounts(root, LOCKED | libc::MOUNT_ATTR_RDONLY)?;
     // An image is full of links (`/lib`, `/etc/alternatives`): its own file system has no magic ones.
     let own = MountAttributes { set: 0, clear: libc::MOUNT_ATTR_NOSYMFOLLOW, propagation: 0 };
     sys::mount_setattr(view.as_fd(), false, &own)?;
     Ok(view)
+}
+
+/// Copies the mounts from `fd` down into a tree that is attached nowhere: nobody else sees it, and
+/// what is mounted elsewhere later does not appear in it.
+///
+/// The descriptor is not close-on-exec: the tree lives as long as it is open, and ldconfig is to
+/// live in it.
+fn private_mounts(fd: &OwnedFd, set: u64) -> Result<OwnedFd, Errno> {
+    let clone =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::AT_EMPTY_PATH;
+    let mounts = rustix::mount::open_tree(fd, "", clone)?;
+    let attributes = MountAttributes { set, clear: 0, propagation: libc::MS_PRIVATE };
+    sys::mount_setattr(mounts.as_fd(), true, &attributes)?;
+    Ok(mounts)
 }
 
 fn open_in(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {

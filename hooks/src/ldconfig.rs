@@ -5,7 +5,8 @@
 //!
 //! - its root is the container's read-only view, with no way out (see `container`);
 //! - the one place it can write to is the container's real /etc, which it has as its working
-//!   directory: the cache is named relative to it, so no path leads there;
+//!   directory, as a mount of its own: the cache is named relative to it, so no path leads there,
+//!   and none leads on;
 //! - the program was opened on the host beforehand, and glibc links ldconfig statically: nothing of
 //!   the container is executed;
 //! - its environment is empty, and of root's capabilities it keeps CAP_DAC_OVERRIDE.
@@ -76,10 +77,11 @@ impl Ldconfig {
             .collect();
         let args: Vec<_> = args.iter().map(CString::as_c_str).collect();
 
+        let etc = etc.alone()?;
         let fail = |source: Errno| Error::Ldconfig { path: self.path.clone(), source };
         rustix::process::fchdir(container.view()).map_err(fail)?;
         rustix::process::chroot(".").map_err(fail)?;
-        rustix::process::fchdir(etc.fd()).map_err(fail)?;
+        rustix::process::fchdir(&etc).map_err(fail)?;
         process::keep_capabilities_of_ldconfig()?;
         Err(fail(sys::exec(self.program.as_fd(), &args)))
     }

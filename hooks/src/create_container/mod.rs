@@ -7,6 +7,7 @@
 
 mod compat;
 mod links;
+mod musl;
 mod params;
 mod profile;
 mod search_path;
@@ -46,6 +47,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     if compat.is_none() && work.folders.is_empty() {
         return Ok(());
     }
+    musl::add(&container, &work.folders)?;
     let folders = search_path::for_driver(&container, compat, &work.folders)?;
     ldconfig.become_it(&container, &folders)
 }
