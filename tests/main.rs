@@ -5,5 +5,6 @@ mod common;
 mod dependencies;
 mod e2e;
 mod floors;
+mod hook;
 mod inventory;
 mod support;

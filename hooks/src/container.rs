@@ -137,7 +137,10 @@ impl Container {
                         Ok(()) | Err(Errno::EXIST) => {}
                         Err(errno) => return Err(fail()(errno)),
                     }
-                    open_in(&self.root, &prefix, flags).map_err(fail())?
+                    open_in(&self.root, &prefix, flags).map_err(|errno| match errno {
+                        Errno::NOENT => Error::DanglingLink { path: prefix.clone() },
+                        errno => fail()(errno),
+                    })?
                 }
                 other => other.map_err(fail())?,
             };

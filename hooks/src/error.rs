@@ -29,6 +29,8 @@ pub(crate) enum Error {
     View { path: String, source: Errno },
     #[error("can't make the link {path}: a directory is there; the image must not have one")]
     LinkIsFolder { path: String },
+    #[error("can't make {path} in the container: the symbolic link there leads nowhere")]
+    DanglingLink { path: String },
     #[error("can't {action} {path} in the container: it was changed again and again meanwhile")]
     Contested { action: &'static str, path: String },
     #[error(

@@ -68,6 +68,8 @@ impl Ldconfig {
             tell("warning: /etc is read-only: the container's library cache stays as it is");
             return Ok(());
         }
+        // ldconfig opens it as it is: a link there stops it, another name of a file empties that.
+        etc.remove("ld.so.cache~")?;
         let args: Vec<CString> = ["ldconfig"]
             .iter()
             .chain(&OPTIONS)

@@ -58,8 +58,11 @@ pub(super) fn for_driver(
         }
     }
     keep(container, &added)?;
-    added.append(&mut image.folders);
-    added.extend(SYSTEM.map(str::to_owned));
+    for folder in image.folders.into_iter().chain(SYSTEM.map(str::to_owned)) {
+        if !added.contains(&folder) {
+            added.push(folder);
+        }
+    }
     Ok(added)
 }
 
