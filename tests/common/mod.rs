@@ -1,3 +1,4 @@
 //! What tests share.
 
 pub(crate) mod library;
+pub(crate) mod node;
