@@ -352,6 +352,17 @@ fn one_lost_gpu_costs_the_others_nothing() {
 }
 
 #[test]
+fn one_profile_that_cannot_be_asked_costs_the_others_nothing() {
+    let node = node::create(&["--no-nodes", "--gpu", "H100-80GB"]);
+    // The second that is asked for is 2g; the fourth that is placed, by id, is another.
+    node.faults("nvmlDeviceGetGpuInstanceProfileInfoV:2:999\nnvmlDeviceGetGpuInstancePossiblePlacements_v2:4:2\n");
+    let inventory = full(&node);
+    let profiles = &inventory.gpus[0].mig.as_ref().unwrap().profiles;
+    let names: Vec<_> = profiles.iter().map(|profile| profile.name.to_string()).collect();
+    assert_eq!(names, ["7g.80gb", "4g.40gb", "3g.40gb", "1g.10gb", "1g.10gb+me"]);
+}
+
+#[test]
 fn two_gpus_with_one_minor_are_both_named() {
     let node = node::describe(
         "gpus:

@@ -3,7 +3,7 @@
 use super::driver::placement;
 use super::names::{Described, profile_name};
 use super::{ComputeProfile, Engines, Placement, Profile};
-use crate::nvml::{Code, Device, GpuInstanceProfile, NvmlError};
+use crate::nvml::{Device, GpuInstanceProfile, NvmlError};
 
 /// Profile numbers that are asked for. nvml.h of CUDA 13 knows 18; a newer driver may know more.
 const NUMBERS: u32 = 24;
@@ -113,7 +113,7 @@ fn engines(info: &GpuInstanceProfile) -> Engines {
 /// one that can't be made.
 fn placements(device: &Device<'_>, profile_id: u32) -> Result<Vec<Placement>, NvmlError> {
     let mut places = match device.possible_placements(profile_id) {
-        Err(error) if error.is_unsupported() || error.is(Code::InvalidArgument) => Vec::new(),
+        Err(error) if error.is_absence() => Vec::new(),
         answer => answer?.into_iter().filter_map(placement).collect(),
     };
     places.sort_unstable();

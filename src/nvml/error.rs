@@ -69,6 +69,24 @@ impl NvmlError {
     pub fn is_unsupported(&self) -> bool {
         matches!(self.code(), Some(Code::NotSupported | Code::FunctionNotFound))
     }
+
+    /// Whether the answer is about the one thing that was asked for, which isn't there or which this
+    /// driver can't tell of; and not about the GPU, the session or the caller's rights.
+    pub fn is_absence(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(
+                Code::InvalidArgument
+                    | Code::NotSupported
+                    | Code::NotFound
+                    | Code::FunctionNotFound
+                    | Code::ArgumentVersionMismatch
+                    | Code::Deprecated
+                    | Code::Unknown
+                    | Code::Other(_)
+            )
+        )
+    }
 }
 
 macro_rules! codes {

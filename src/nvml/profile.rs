@@ -59,7 +59,7 @@ pub struct ComputeInstanceProfile {
 fn absent<T>(answer: Result<T, NvmlError>) -> Result<Option<T>, NvmlError> {
     match answer {
         Ok(value) => Ok(Some(value)),
-        Err(error) if error.is(Code::InvalidArgument) || error.is_unsupported() => Ok(None),
+        Err(error) if error.is_absence() => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -100,6 +100,13 @@ impl Bed {
         self.try_run(script).unwrap_or_else(|code| panic!("the bed ended ({code:?}) in:\n{script}"))
     }
 
+    /// Makes a simulated node (`fake-node create` with these options) and lets every later script know it.
+    pub(super) fn node(&mut self, options: &str) {
+        let variables = self.run(&format!("fake-node create /node {options}")).ok();
+        // Specs go where engines read them: the bed's own /etc/cdi and /var/run/cdi.
+        self.prelude.push_str(&format!("{variables}unset DIVVY_CDI_DIR\nmkdir -p /etc/cdi\n"));
+    }
+
     /// Makes `containerd_up`, `docker_up` and `cri` known to every later script.
     pub(super) fn engines(&mut self) {
         self.prelude.push_str(". \"$DIVVY_REPOSITORY/tests/e2e/engines.sh\"\n");

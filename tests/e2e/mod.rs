@@ -4,6 +4,7 @@
 
 mod bed;
 mod ground;
+mod static_cdi;
 
 use bed::{Bed, Cgroup, Ran, Suite};
 
