@@ -11,7 +11,13 @@ use std::process::ExitCode;
 
 /// Lets containers share NVIDIA GPUs on one machine.
 #[derive(Debug, Parser)]
-#[command(name = "divvy", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "divvy",
+    version,
+    disable_help_subcommand = true,
+    args_override_self = true,
+    max_term_width = 100
+)]
 struct Cli {
     #[command(flatten)]
     host: host::HostArgs,
