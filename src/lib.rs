@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 6 | `cli` |
 //! | 5 | [`ops`] |
-//! | 4 | [`claim::store`] |
+//! | 4 | [`claim::store`], `share` |
 //! | 3 | [`claim::repair`], [`edits`] |
 //! | 2 | [`claim`], [`config`], [`hook_args`], [`inventory`], [`request`] |
 //! | 1 | [`driver_files`], [`host`], `nvml` |
@@ -24,5 +24,7 @@ pub mod inventory;
 pub mod nvml;
 pub mod ops;
 pub mod request;
+#[cfg(feature = "nvml")]
+pub mod share;
 mod suggest;
 mod yaml;

@@ -8,4 +8,5 @@ mod floors;
 mod generate;
 mod hook;
 mod inventory;
+mod share;
 mod support;

@@ -4,8 +4,10 @@ mod answer;
 mod cdi;
 mod host;
 
+use crate::share::mps;
 use answer::{Answer, Exit, Failure};
 use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -32,6 +34,12 @@ enum Command {
         #[command(subcommand)]
         command: cdi::Command,
     },
+    /// Becomes an MPS control daemon: divvy starts it so, and nobody else
+    #[command(hide = true, name = mps::LAUNCH)]
+    MpsLaunch {
+        #[arg(required = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// Runs the command that this process was started with.
@@ -54,6 +62,10 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
     match cli.command {
         None => Ok(Answer::text(Cli::command().render_help().to_string())),
         Some(Command::Cdi { command }) => cdi::run(&host, command),
+        Some(Command::MpsLaunch { arguments }) => match mps::launch(&arguments) {
+            Ok(()) => Ok(Answer::text(String::new())),
+            Err(message) => Err(Failure { exit: Exit::Failed, message, answer: None }),
+        },
     }
 }
 
