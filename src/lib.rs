@@ -6,8 +6,8 @@
 //! |---|---|
 //! | 6 | `cli` |
 //! | 5 | [`ops`] |
-//! | 4 | [`claim::store`], `share` |
-//! | 3 | [`claim::repair`], [`edits`] |
+//! | 4 | [`claim::store`] |
+//! | 3 | [`claim::repair`], [`edits`], [`plan`] |
 //! | 2 | [`claim`], [`config`], [`hook_args`], [`inventory`], [`request`] |
 //! | 1 | [`driver_files`], [`host`], `nvml` |
 
@@ -23,8 +23,7 @@ pub mod inventory;
 #[cfg(feature = "nvml")]
 pub mod nvml;
 pub mod ops;
+pub mod plan;
 pub mod request;
-#[cfg(feature = "nvml")]
-pub mod share;
 mod suggest;
 mod yaml;

@@ -4,7 +4,6 @@
 
 mod bed;
 mod ground;
-mod mps;
 mod static_cdi;
 
 use bed::{Bed, Cgroup, Ran, Suite};

@@ -1,0 +1,142 @@
+//! Why a request can't be met, and what would help.
+
+use super::reason::Reason;
+use crate::inventory::ProfileName;
+use crate::request::{Pin, Request};
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// A request that can't be met now. A result, not a failure: nothing was touched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// The request.
+    pub request: Request,
+    /// How many of its devices could have been had, where it wants several.
+    pub served: usize,
+    /// What stands in the way.
+    pub cause: Cause,
+    /// MIG profiles that would fit somewhere now, the largest first; for MIG requests.
+    pub fits: Vec<ProfileName>,
+}
+
+/// What stands in the way.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cause {
+    /// There is no GPU.
+    NoGpu,
+    /// No GPU is what the request names.
+    NoMatch {
+        /// What it names.
+        pin: Pin,
+        /// What there is.
+        gpus: Vec<String>,
+    },
+    /// MPS beside another mode, or beside other limits, in one claim.
+    MixedMps,
+    /// Several MPS shares of MIG devices in one claim.
+    SeveralMpsOnMig,
+    /// On each GPU something else; what is easiest to mend first.
+    Gpus(Vec<Obstacle>),
+}
+
+/// What stands in the way on one GPU.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Obstacle {
+    /// NVML's index.
+    pub gpu: u32,
+    /// `GPU-…`; empty for a GPU that doesn't answer.
+    pub uuid: String,
+    /// The product.
+    pub name: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub reason: Reason,
+}
+
+/// GPUs that a sentence for people names; the JSON form has all.
+const SHOWN: usize = 4;
+
+impl Refusal {
+    /// What would help most: the easiest obstacle's remedy.
+    pub fn remedy(&self) -> String {
+        let general = match &self.cause {
+            Cause::NoGpu => "check the driver with divvy doctor".to_owned(),
+            Cause::NoMatch { gpus, .. } if gpus.is_empty() => {
+                "there is none to name; mig:1g.10gb makes one where GPUs can do MIG".to_owned()
+            }
+            Cause::NoMatch { gpus, .. } => {
+                format!("name one that is there: {}", gpus.join(", "))
+            }
+            Cause::MixedMps => {
+                "make one claim for each, or ask for the same MPS share on each".to_owned()
+            }
+            Cause::SeveralMpsOnMig => "make one claim for each".to_owned(),
+            Cause::Gpus(obstacles) => {
+                obstacles.first().map(|obstacle| obstacle.reason.remedy()).unwrap_or_default()
+            }
+        };
+        match self.fits.first() {
+            Some(largest) => format!("{largest} is the largest profile that fits now; {general}"),
+            None => general,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is refused: ", self.request)?;
+        match &self.cause {
+            Cause::NoGpu => f.write_str("there is no GPU")?,
+            Cause::NoMatch { pin, .. } => write!(f, "no GPU here is {pin}")?,
+            Cause::MixedMps => f.write_str(
+                "in one claim MPS stands alone and with the same limits throughout, \
+                 for its clients see nothing but their daemon's devices",
+            )?,
+            Cause::SeveralMpsOnMig => f.write_str(
+                "a process sees one MIG device at most, so several with MPS can't be one claim",
+            )?,
+            Cause::Gpus(obstacles) => {
+                if self.request.count().get() > 1 {
+                    write!(f, "{} of {} could be had", self.served, self.request.count())?;
+                    f.write_str("; ")?;
+                }
+                for (n, obstacle) in obstacles.iter().take(SHOWN).enumerate() {
+                    f.write_str(if n == 0 { "" } else { "; " })?;
+                    write!(f, "GPU {} ({}): {}", obstacle.gpu, obstacle.name, obstacle.reason)?;
+                }
+                if obstacles.len() > SHOWN {
+                    let more = obstacles.len() - SHOWN;
+                    write!(f, "; and {more} more GPU{}", if more == 1 { "" } else { "s" })?;
+                }
+            }
+        }
+        write!(f, ". What helps: {}", self.remedy())
+    }
+}
+
+impl Serialize for Refusal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let cause = match &self.cause {
+            Cause::NoGpu => "no-gpu",
+            Cause::NoMatch { .. } => "no-match",
+            Cause::MixedMps => "mixed-mps",
+            Cause::SeveralMpsOnMig => "several-mps-on-mig",
+            Cause::Gpus(_) => "gpus",
+        };
+        let obstacles = match &self.cause {
+            Cause::Gpus(obstacles) => &obstacles[..],
+            _ => &[],
+        };
+        let mut form = serializer.serialize_struct("Refusal", 8)?;
+        form.serialize_field("request", &self.request.to_string())?;
+        form.serialize_field("served", &self.served)?;
+        form.serialize_field("cause", cause)?;
+        form.serialize_field("gpus", obstacles)?;
+        form.serialize_field("fits", &self.fits)?;
+        form.serialize_field("largest", &self.fits.first())?;
+        form.serialize_field("remedy", &self.remedy())?;
+        form.serialize_field("message", &self.to_string())?;
+        form.end()
+    }
+}

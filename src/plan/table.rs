@@ -1,0 +1,322 @@
+//! What is on each GPU, as far as a plan needs it; claims that are being planned are added as it goes.
+
+use super::placement::{Geometry, Slices, most, slices};
+use super::reason::Holder;
+use super::refusal::{Cause, Refusal};
+use super::{DeviceRef, Node};
+use crate::claim::{Claim, Device, Owner, Purpose, Step, Target};
+use crate::config::GpuPolicy;
+use crate::inventory::{ComputeInstance, Gpu, GpuInstance, Placement, ProfileName, Unusable};
+use crate::request::{
+    ComputeSlices, Interval, MigSharing, MpsLimits, Pin, Request, Requests, Share,
+};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// One device that is wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Unit<'a> {
+    /// Which of the requests it is of.
+    pub(super) request: usize,
+    pub(super) pin: Option<&'a Pin>,
+    /// How the device is to be shared.
+    pub(super) mode: Mode,
+    /// The MIG device to make; `None` for a whole GPU or a MIG device that exists.
+    pub(super) mig: Option<MigWant<'a>>,
+    /// Whether it may join an MPS control daemon: not where several need one over all of them.
+    pub(super) joins: bool,
+}
+
+/// A MIG device that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MigWant<'a> {
+    pub(super) profile: &'a ProfileName,
+    pub(super) compute: Option<ComputeSlices>,
+}
+
+/// How a device is shared. The same on a GPU and on a MIG device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Exclusive,
+    TimeSlicing { interval: Option<Interval> },
+    Mps { limits: MpsLimits },
+}
+
+/// The devices that the requests want, one by one.
+///
+/// MPS sets variables for a whole container, and its clients see only what their daemon has: so MPS
+/// stands alone in a claim, with the same limits throughout, and a process sees one MIG device at most.
+pub(super) fn units(requests: &Requests) -> Result<Vec<Unit<'_>>, Box<Refusal>> {
+    let mut units: Vec<Unit<'_>> = Vec::new();
+    for (n, request) in requests.iter().enumerate() {
+        let unit = unit(n, request);
+        let refuse = |cause| {
+            Box::new(Refusal { request: request.clone(), served: 0, cause, fits: Vec::new() })
+        };
+        let mps = |unit: &Unit<'_>| matches!(unit.mode, Mode::Mps { .. });
+        let several = units.len() + request.count().get() > 1;
+        if units.iter().any(|other| (mps(other) || mps(&unit)) && other.mode != unit.mode) {
+            return Err(refuse(Cause::MixedMps));
+        }
+        let on_mig =
+            |unit: &Unit<'_>| unit.mig.is_some() || matches!(unit.pin, Some(Pin::MigDevice(_)));
+        if several && mps(&unit) && (on_mig(&unit) || units.iter().any(on_mig)) {
+            return Err(refuse(Cause::SeveralMpsOnMig));
+        }
+        units.extend(std::iter::repeat_n(unit, request.count().get()));
+    }
+    if units.len() > 1 {
+        for unit in &mut units {
+            unit.joins = !matches!(unit.mode, Mode::Mps { .. });
+        }
+    }
+    Ok(units)
+}
+
+fn unit(n: usize, request: &Request) -> Unit<'_> {
+    let (mode, mig) = match request.share() {
+        Share::Exclusive => (Mode::Exclusive, None),
+        Share::TimeSlicing { interval } => (Mode::TimeSlicing { interval: *interval }, None),
+        Share::Mps(limits) => (Mode::Mps { limits: *limits }, None),
+        Share::Mig(mig) => {
+            let mode = match mig.sharing {
+                MigSharing::Exclusive => Mode::Exclusive,
+                MigSharing::TimeSlicing => Mode::TimeSlicing { interval: None },
+                MigSharing::Mps(limits) => Mode::Mps { limits },
+            };
+            (mode, Some(MigWant { profile: &mig.profile, compute: mig.compute }))
+        }
+    };
+    Unit { request: n, pin: request.pin(), mode, mig, joins: true }
+}
+
+/// A device record on a GPU: one that there is, or one that is being planned.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) device: DeviceRef,
+    pub(super) purpose: Purpose,
+    /// The part of the GPU that it is, if not the whole.
+    pub(super) mig: Option<HeldMig>,
+    /// The other GPUs under the same MPS control daemon, counted with this one.
+    pub(super) targets: usize,
+    /// Whose processes the daemon serves.
+    pub(super) uid: u32,
+    /// Whether the compute mode was set for it.
+    pub(super) exclusive_process: bool,
+    pub(super) retiring: bool,
+    pub(super) holders: Vec<(Holder, MpsLimits)>,
+    /// How many of the holders are the claim that is being planned.
+    pub(super) own: usize,
+}
+
+/// A MIG device of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HeldMig {
+    pub(super) profile: ProfileName,
+    pub(super) profile_id: u32,
+    pub(super) placement: Placement,
+    pub(super) compute_profile: Option<u32>,
+    /// Its UUID, where divvy did not make it.
+    pub(super) existing: Option<String>,
+}
+
+impl Held {
+    /// The claims that hold it.
+    pub(super) fn by(&self) -> Vec<Holder> {
+        self.holders.iter().map(|(holder, _)| holder.clone()).collect()
+    }
+
+    /// The MPS limits of its claims.
+    pub(super) fn limits(&self) -> impl Iterator<Item = &MpsLimits> + Clone {
+        self.holders.iter().map(|(_, limits)| limits)
+    }
+}
+
+/// A GPU and what holds for it.
+#[derive(Debug)]
+pub(super) struct GpuFacts<'a> {
+    pub(super) gpu: &'a Gpu,
+    pub(super) policy: GpuPolicy,
+    /// Index into [`Table::geometries`].
+    pub(super) geometry: Option<usize>,
+}
+
+/// All GPUs, and what is on each.
+#[derive(Debug)]
+pub(super) struct Table<'a> {
+    pub(super) gpus: Vec<GpuFacts<'a>>,
+    /// What is on each GPU, in the order of `gpus`.
+    pub(super) held: Vec<Vec<Held>>,
+    pub(super) unusable: &'a [Unusable],
+    pub(super) geometries: Vec<GeometryMemo>,
+    pub(super) uid: u32,
+    /// Driver branch 550 or later: what a client may say to its daemon is limited.
+    pub(super) daemon_is_shared: bool,
+    /// As (major, minor).
+    pub(super) cuda_version: (u32, u32),
+}
+
+/// A geometry with the mixes that were counted for it.
+#[derive(Debug)]
+pub(super) struct GeometryMemo {
+    geometry: Geometry,
+    mixes: RefCell<BTreeMap<Slices, u32>>,
+}
+
+impl GeometryMemo {
+    pub(super) fn mixes(&self, occupied: Slices) -> u32 {
+        let count = || self.geometry.mixes(occupied);
+        *self.mixes.borrow_mut().entry(occupied).or_insert_with(count)
+    }
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn of(node: Node<'a>, uid: u32) -> Table<'a> {
+        let mut geometries: Vec<GeometryMemo> = Vec::new();
+        let mut geometry_of = |gpu: &Gpu| {
+            let geometry = Geometry::of(gpu.mig.as_ref()?);
+            let known = geometries.iter().position(|memo| memo.geometry == geometry);
+            known.or_else(|| {
+                geometries.push(GeometryMemo { geometry, mixes: RefCell::default() });
+                Some(geometries.len() - 1)
+            })
+        };
+        let gpus: Vec<GpuFacts<'a>> = (node.inventory.gpus.iter())
+            .map(|gpu| GpuFacts {
+                gpu,
+                policy: node.config.policy(gpu),
+                geometry: geometry_of(gpu),
+            })
+            .collect();
+        let held = gpus.iter().map(|facts| held_on(facts.gpu, node)).collect();
+        let driver_branch =
+            node.inventory.driver_version.split('.').next().and_then(|n| n.parse().ok());
+        Table {
+            gpus,
+            held,
+            unusable: &node.inventory.unusable,
+            geometries,
+            uid,
+            daemon_is_shared: driver_branch.is_some_and(|branch: u32| branch >= 550),
+            cuda_version: node.inventory.cuda_version,
+        }
+    }
+
+    /// The slices of a GPU that something stands on: instances, and records whose instance is to be made.
+    pub(super) fn occupied(&self, n: usize) -> Slices {
+        let places = self.instances(n).iter().map(|instance| instance.placement);
+        let planned = self.held_on(n).iter().filter_map(|held| held.mig.as_ref());
+        let all = places.chain(planned.map(|mig| mig.placement));
+        all.filter_map(slices).fold(0, |occupied, place| occupied | place)
+    }
+
+    /// The GPU instances that there are on a GPU.
+    pub(super) fn instances(&self, n: usize) -> &'a [GpuInstance] {
+        let mig = self.gpus.get(n).and_then(|facts| facts.gpu.mig.as_ref());
+        mig.map_or(&[], |mig| &mig.instances)
+    }
+
+    /// GPU instances that no record stands for.
+    pub(super) fn unclaimed(&self, n: usize) -> impl Iterator<Item = &'a GpuInstance> {
+        let records = self.held_on(n).iter().filter_map(|held| held.mig.as_ref());
+        let placed: Vec<Placement> = records.map(|mig| mig.placement).collect();
+        self.instances(n).iter().filter(move |instance| !placed.contains(&instance.placement))
+    }
+
+    pub(super) fn held_on(&self, n: usize) -> &[Held] {
+        self.held.get(n).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many more of a profile a GPU could hold at most.
+    pub(super) fn room_for(&self, n: usize, profile: &ProfileName) -> usize {
+        let mig = self.gpus.get(n).and_then(|facts| facts.gpu.mig.as_ref());
+        let alike = mig.and_then(|mig| mig.profiles.iter().find(|p| p.name == *profile));
+        let Some(profile) = alike else { return 0 };
+        let mut places: Vec<Placement> = profile.placements.clone();
+        places.sort_unstable_by_key(|place| place.start + place.size);
+        let places: Vec<Slices> = places.into_iter().filter_map(slices).collect();
+        most(&places, self.occupied(n)) as usize
+    }
+
+    /// Whether MIG devices can be made on a GPU without anything else: the mode is on, or a record turns it on.
+    pub(super) fn mig_on(&self, n: usize) -> bool {
+        let enabled = self.gpus.get(n).is_some_and(|facts| facts.gpu.mig_enabled());
+        enabled || self.held_on(n).iter().any(|held| held.purpose == Purpose::MigMode)
+    }
+}
+
+/// The records on a GPU, with the claims that name them.
+fn held_on(gpu: &Gpu, node: Node<'_>) -> Vec<Held> {
+    let on_it = |device: &&Device| device.on_gpu(&gpu.uuid);
+    let devices = node.devices.iter().filter(on_it);
+    devices
+        .flat_map(|device| {
+            let targets = device.targets.iter().filter(|target| target.gpu == gpu.uuid);
+            targets.map(move |target| held(device, target, node.claims))
+        })
+        .collect()
+}
+
+fn held(device: &Device, target: &Target, claims: &[Claim]) -> Held {
+    let steps = || device.steps.iter().map(|entry| &entry.step);
+    let uid = steps().find_map(|step| match step {
+        Step::StartMps { uid, .. } => Some(*uid),
+        _ => None,
+    });
+    let profile_id = steps().find_map(|step| match step {
+        Step::CreateGpuInstance { profile_id, .. } => Some(*profile_id),
+        _ => None,
+    });
+    let compute_profile = steps().find_map(|step| match step {
+        Step::CreateComputeInstance { profile_id, .. } => Some(*profile_id),
+        _ => None,
+    });
+    let holds = match (&device.purpose, &target.mig) {
+        (_, Some(mig)) => mig.profile.to_string(),
+        (Purpose::Exclusive, None) => "exclusive".to_owned(),
+        (Purpose::TimeSlicing { .. }, None) => "time-slicing".to_owned(),
+        (Purpose::Mps, None) => "mps".to_owned(),
+        (Purpose::MigMode, None) => "MIG mode".to_owned(),
+    };
+    // One share for each claim: over several GPUs it names the record once for each.
+    let holders = claims.iter().filter_map(|claim| {
+        let part = claim.parts.iter().find(|part| part.device == device.id)?;
+        Some((holder(claim, &holds), part.limits))
+    });
+    Held {
+        device: DeviceRef::Join(device.id.clone()),
+        purpose: device.purpose,
+        mig: target.mig.as_ref().map(|mig| HeldMig {
+            profile: mig.profile.clone(),
+            profile_id: profile_id.unwrap_or(u32::MAX),
+            placement: mig.placement,
+            compute_profile,
+            existing: mig.existing.clone(),
+        }),
+        targets: device.targets.len(),
+        uid: uid.unwrap_or(0),
+        exclusive_process: steps().any(|step| matches!(step, Step::SetExclusiveProcess { .. })),
+        retiring: device.retiring,
+        holders: holders.collect(),
+        own: 0,
+    }
+}
+
+fn holder(claim: &Claim, holds: &str) -> Holder {
+    let container = match &claim.owner {
+        Owner::Container { container, .. } => Some(container.id.clone()),
+        Owner::Caller | Owner::Start { .. } => None,
+    };
+    Holder { claim: claim.id.to_string(), container, holds: holds.to_owned() }
+}
+
+/// The MIG device of that UUID on a GPU, as (instance, compute instance).
+pub(super) fn mig_device<'a>(
+    gpu: &'a Gpu,
+    pin: &Pin,
+) -> Option<(&'a GpuInstance, &'a ComputeInstance)> {
+    let uuid = pin.to_string();
+    let instances = gpu.mig.iter().flat_map(|mig| &mig.instances);
+    let mut devices = instances.flat_map(|gi| gi.compute_instances.iter().map(move |ci| (gi, ci)));
+    devices.find(|(_, ci)| ci.uuid.eq_ignore_ascii_case(&uuid))
+}

@@ -1,4 +1,0 @@
-//! Steps on the node, carried out and undone.
-
-mod ground;
-mod mps;
