@@ -1,7 +1,9 @@
 //! Names of claims and of device records; both are file names, so their letters are few.
 
+use super::ContainerRef;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::str::FromStr;
 
 /// A claim's id: `[A-Za-z0-9][A-Za-z0-9_.-]{0,62}`.
@@ -38,10 +40,30 @@ impl ClaimId {
         ClaimId(format!("c{bits:016x}"))
     }
 
+    /// The id of the claim that belongs to a container and to nothing else: the same at each stage of its life.
+    /// Readable, as in `ctr-3f2a9c-5b0d6b1f2c3d4e5f`; nothing rests on it being hard to guess.
+    pub fn of_container(container: &ContainerRef) -> ClaimId {
+        let letters = container.id.bytes().filter(u8::is_ascii_alphanumeric).map(char::from);
+        let readable: String = letters.take(READABLE_LETTERS).collect();
+        let id = container.id.as_bytes().iter().chain(&[0]);
+        let hash = fnv1a(id.chain(container.bundle.as_os_str().as_bytes()));
+        ClaimId(format!("ctr-{readable}-{hash:016x}"))
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// As many letters of a container's id as engines themselves show.
+const READABLE_LETTERS: usize = 12;
+
+/// 64-bit FNV-1a, which stays the same from one build to the next.
+fn fnv1a<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 impl TryFrom<String> for ClaimId {
@@ -119,6 +141,20 @@ mod tests {
         {
             let error = bad.parse::<ClaimId>().unwrap_err().to_string();
             assert!(error.contains("is no claim id") && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_containers_claim_has_an_id_of_its_own() {
+        let of = |id: &str, bundle: &str| {
+            ClaimId::of_container(&ContainerRef { id: id.into(), bundle: bundle.into() })
+        };
+        assert_eq!(of("c1", "/b").as_str(), "ctr-c1-27bd1acb7819c67a");
+        for (id, bundle) in [("c1", "/c"), ("c", "1/b"), ("c1\0/b", ""), ("", "")] {
+            assert_ne!(of("c1", "/b"), of(id, bundle));
+        }
+        for id in ["", "../..", "ä\n", &"x".repeat(5000)] {
+            assert!(of(id, "/b").as_str().parse::<ClaimId>().is_ok(), "{id}");
         }
     }
 

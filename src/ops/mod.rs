@@ -1,5 +1,6 @@
 //! The use cases: what the commands do.
 
+pub mod bind;
 pub mod generate;
 pub mod list;
 pub mod refresh;
