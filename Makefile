@@ -1,9 +1,12 @@
 # The commands of this repository; what each does is in tools/ and tests/.
 .DEFAULT_GOAL := help
-.PHONY: help build test test-fast test-engines clean
+.PHONY: help demo build test test-fast test-engines clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+demo: ## a real podman container on a simulated node (REAL=1: on this machine's driver)
+	@tools/demo $(if $(filter 1,$(REAL)),--real)
 
 build: ## release binaries into target/dist: divvy, and divvy-hook linked statically
 	@tools/build

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 6 | `cli` |
 //! | 5 | [`ops`] |
-//! | 4 | [`claim::store`] |
+//! | 4 | [`claim::store`], `share` |
 //! | 3 | [`claim::repair`], [`edits`], [`plan`] |
 //! | 2 | [`claim`], [`config`], [`hook_args`], [`inventory`], [`request`] |
 //! | 1 | [`driver_files`], [`host`], `nvml` |
@@ -25,5 +25,7 @@ pub mod nvml;
 pub mod ops;
 pub mod plan;
 pub mod request;
+#[cfg(feature = "nvml")]
+pub mod share;
 mod suggest;
 mod yaml;

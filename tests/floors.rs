@@ -21,11 +21,13 @@ const FLOORS: [(u8, &[&str]); 8] = [
 ];
 
 /// Rooms that may use another of their own floor, one way only, each with its reason.
-const SIDEWAYS: [(&str, &str); 6] = [
+const SIDEWAYS: [(&str, &str); 7] = [
     // A claim is a request with a life.
     ("claim", "request"),
     // Its steps name profiles and placements.
     ("claim", "inventory"),
+    // And what it got is enforced at a level that policy may demand.
+    ("claim", "config"),
     // A request names profiles and is matched against GPUs.
     ("request", "inventory"),
     // A policy is for the GPUs that match, and names requests.

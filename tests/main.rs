@@ -5,6 +5,8 @@ mod common;
 mod dependencies;
 mod e2e;
 mod floors;
+mod generate;
 mod hook;
 mod inventory;
+mod share;
 mod support;

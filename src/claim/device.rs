@@ -1,10 +1,11 @@
 //! What was done to the node for one device, shared by the claims that name it.
 
-use super::{DeviceId, Entry};
+use super::{Before, DeviceId, Entry, Outcome};
 use crate::host::NodeIdentity;
 use crate::inventory::{Placement, ProfileName};
 use crate::request::Interval;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// A device in one sharing mode, and the steps that made it so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,27 @@ impl Device {
     /// Whether every step is done.
     pub fn ready(&self) -> bool {
         !self.retiring && self.steps.iter().all(|entry| entry.outcome.is_some())
+    }
+
+    /// The MIG device that its steps made: ids of the GPU instance and the compute instance, and the UUID.
+    pub fn mig_device(&self) -> Option<(u32, u32, &str)> {
+        let outcomes = || self.steps.iter().filter_map(|entry| entry.outcome.as_ref());
+        let gpu_instance = outcomes().find_map(|outcome| match outcome {
+            Outcome::GpuInstance(id) => Some(*id),
+            _ => None,
+        })?;
+        outcomes().find_map(|outcome| match outcome {
+            Outcome::ComputeInstance { id, uuid } => Some((gpu_instance, *id, uuid.as_str())),
+            _ => None,
+        })
+    }
+
+    /// The folder of its MPS control daemon.
+    pub fn daemon_folder(&self) -> Option<&Path> {
+        self.steps.iter().find_map(|entry| match &entry.before {
+            Some(Before::Folder(folder)) => Some(folder.as_path()),
+            _ => None,
+        })
     }
 
     /// Whether it is on that GPU.

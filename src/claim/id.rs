@@ -6,7 +6,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::str::FromStr;
 
-/// A claim's id: `[A-Za-z0-9][A-Za-z0-9_.-]{0,62}`.
+/// A claim's id: 1 to 63 of `[A-Za-z0-9_.-]`, a letter or digit at both ends, as in names of CDI devices.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClaimId(String);
@@ -14,7 +14,7 @@ pub struct ClaimId(String);
 /// What is wrong with a claim id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{0}\" is no claim id: use 1 to 63 letters, digits, '_', '.' and '-', the first a letter or digit, as in job-4711"
+    "\"{0}\" is no claim id: use 1 to 63 letters, digits, '_', '.' and '-', with a letter or digit first and last, as in job-4711"
 )]
 pub struct InvalidClaimId(String);
 
@@ -24,8 +24,8 @@ impl FromStr for ClaimId {
     fn from_str(text: &str) -> Result<Self, InvalidClaimId> {
         let letter = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
         let fits = (1..=63).contains(&text.len()) && text.bytes().all(letter);
-        let starts = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-        if fits && starts {
+        let ends = [text.bytes().next(), text.bytes().last()];
+        if fits && ends.iter().all(|end| end.is_some_and(|b| b.is_ascii_alphanumeric())) {
             Ok(ClaimId(text.to_owned()))
         } else {
             // A hostile id may be long or hold control characters; neither belongs on a terminal.
@@ -137,7 +137,8 @@ mod tests {
         for good in ["a", "9", "job-4711", "A.b_c-d", &"x".repeat(63)] {
             assert_eq!(good.parse::<ClaimId>().unwrap().as_str(), good);
         }
-        for bad in ["", ".", "..", "../x", "a/b", "-x", "_x", "a b", "a\nb", "ä", &"x".repeat(64)]
+        for bad in
+            ["", ".", "..", "../x", "a/b", "-x", "_x", "x.", "a b", "a\nb", "ä", &"x".repeat(64)]
         {
             let error = bad.parse::<ClaimId>().unwrap_err().to_string();
             assert!(error.contains("is no claim id") && !error.contains('\n'), "{error}");

@@ -22,6 +22,7 @@ pub use id::{ClaimId, DeviceId, InvalidClaimId};
 pub use owner::{ContainerRef, Owner};
 pub use step::{Before, Entry, Outcome, Step};
 
+use crate::config::Enforced;
 use crate::host::{NodeIdentity, ProcessRef};
 use crate::request::{MpsLimits, Requests};
 use serde::{Deserialize, Serialize};
@@ -91,4 +92,6 @@ pub struct Part {
     /// What this claim's processes may use of it, under MPS.
     #[serde(default)]
     pub limits: MpsLimits,
+    /// Who sees to it that the claim gets no more.
+    pub enforced: Enforced,
 }

@@ -67,8 +67,6 @@ fn judge_owner(claim: &Claim, signs: Signs, now: &Now) -> Verdict {
 pub enum Repair {
     /// Take the claim back, or finish taking it back.
     Release(ClaimId),
-    /// Remove the claim's records; its devices went with an older boot.
-    Forget(ClaimId),
     /// Undo a device record that no claim names: its first claim was never written, or its last one is gone.
     Retire(DeviceId),
 }
@@ -83,12 +81,8 @@ pub fn repairs<'a>(
     let mut repairs = Vec::new();
     for (claim, signs) in claims {
         named.extend(claim.devices());
-        match judge(claim, signs, now) {
-            Verdict::Stands => {}
-            Verdict::Outlived => repairs.push(Repair::Forget(claim.id.clone())),
-            Verdict::Abandoned | Verdict::OwnerDead => {
-                repairs.push(Repair::Release(claim.id.clone()))
-            }
+        if judge(claim, signs, now) != Verdict::Stands {
+            repairs.push(Repair::Release(claim.id.clone()));
         }
     }
     let orphans = devices.iter().filter(|device| !named.contains(&device.id));

@@ -1,8 +1,11 @@
 //! Claims to test with.
 
 use super::*;
+use crate::config::Level;
 use crate::host::{Host, ProcessRef};
 use crate::request::Interval;
+
+const UNENFORCED: Enforced = Enforced { memory: Level::No, compute: Level::No };
 
 pub(crate) fn identity() -> NodeIdentity {
     NodeIdentity { boot_id: "47d7fb81-6aaf-4e20-ab09-4b45ef407304".into(), driver_load: Some(7) }
@@ -21,7 +24,12 @@ pub(crate) fn claim(id: &str, phase: Phase, owner: Owner) -> Claim {
         identity: identity(),
         created: 1_800_000_000,
         created_uptime_ms: 1000,
-        parts: vec![Part { request: 0, device, limits: MpsLimits::default() }],
+        parts: vec![Part {
+            request: 0,
+            device,
+            limits: MpsLimits::default(),
+            enforced: UNENFORCED,
+        }],
         foundations: Vec::new(),
     }
 }

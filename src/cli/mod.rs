@@ -4,14 +4,22 @@ mod answer;
 mod cdi;
 mod host;
 
+use crate::share::mps;
 use answer::{Answer, Exit, Failure};
 use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Lets containers share NVIDIA GPUs on one machine.
 #[derive(Debug, Parser)]
-#[command(name = "divvy", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "divvy",
+    version,
+    disable_help_subcommand = true,
+    args_override_self = true,
+    max_term_width = 100
+)]
 struct Cli {
     #[command(flatten)]
     host: host::HostArgs,
@@ -25,6 +33,12 @@ enum Command {
     Cdi {
         #[command(subcommand)]
         command: cdi::Command,
+    },
+    /// Becomes an MPS control daemon: divvy starts it so, and nobody else
+    #[command(hide = true, name = mps::LAUNCH)]
+    MpsLaunch {
+        #[arg(required = true)]
+        arguments: Vec<OsString>,
     },
 }
 
@@ -48,6 +62,10 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
     match cli.command {
         None => Ok(Answer::text(Cli::command().render_help().to_string())),
         Some(Command::Cdi { command }) => cdi::run(&host, command),
+        Some(Command::MpsLaunch { arguments }) => match mps::launch(&arguments) {
+            Ok(()) => Ok(Answer::text(String::new())),
+            Err(message) => Err(Failure { exit: Exit::Failed, message, answer: None }),
+        },
     }
 }
 

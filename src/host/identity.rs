@@ -34,6 +34,16 @@ impl Host {
         Ok(NodeIdentity { boot_id: boot_id.trim().to_owned(), driver_load })
     }
 
+    /// 64 random bits, for names that nobody can guess.
+    ///
+    /// # Errors
+    /// Where the kernel has no randomness to give.
+    pub fn random(&self) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+        Ok(u64::from_ne_bytes(bytes))
+    }
+
     /// Milliseconds since boot, sleep included; never set back.
     pub fn uptime_ms(&self) -> u64 {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

@@ -98,6 +98,11 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The stand-in for `nvidia-cuda-mps-server`.
+pub(crate) fn mps_server() -> PathBuf {
+    program().with_file_name("nvidia-cuda-mps-server")
+}
+
 /// `fake-node`, built with its library beside it. A test's build doesn't make either, since no target of
 /// this package links them; cargo has let go of its locks by the time tests run.
 fn program() -> &'static Path {

@@ -112,6 +112,17 @@ impl Bed {
         self.prelude.push_str(". \"$DIVVY_REPOSITORY/tests/e2e/engines.sh\"\n");
     }
 
+    /// Puts NVIDIA's MPS control daemon and server of this driver (535 or 550) on the path of later
+    /// scripts, with a pipe and a log directory of the bed's own.
+    pub(super) fn mps(&mut self, driver: &str) {
+        let root = format!("$DIVVY_TEST_CACHE/nvidia-{driver}");
+        self.prelude.push_str(&format!(
+            "export PATH={root}/usr/bin:{root}/usr/sbin:$PATH
+             export LD_LIBRARY_PATH=$(echo {root}/usr/lib/*/nvidia/current)
+             export CUDA_MPS_PIPE_DIRECTORY=/tmp/mps CUDA_MPS_LOG_DIRECTORY=/tmp/mps-log\n"
+        ));
+    }
+
     /// A file in the folder that scripts see as `/bed`.
     pub(super) fn shared(&self, name: &str) -> PathBuf {
         self.share.path().join(name)

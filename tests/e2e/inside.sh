@@ -12,6 +12,7 @@ make_dev() {
   for node in null zero full random urandom tty fuse net/tun; do
     [ ! -e "/dev/$node" ] || cp -a "/dev/$node" "$dev/$node"
   done
+  if [ "$BED_REAL" = 1 ]; then cp -a /dev/nvidia* /dev/dri "$dev/" 2>/dev/null || true; fi
   mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$dev/pts"
   mount -t tmpfs -o mode=1777 tmpfs "$dev/shm"
   mount -t mqueue mqueue "$dev/mqueue"

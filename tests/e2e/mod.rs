@@ -4,6 +4,7 @@
 
 mod bed;
 mod ground;
+mod mps;
 mod static_cdi;
 
 use bed::{Bed, Cgroup, Ran, Suite};

@@ -1,7 +1,7 @@
 //! `divvy cdi generate` and real containers: each gets the GPU or MIG device it names, the driver's
 //! libraries in a library cache that works, and nothing else.
 
-use super::{Bed, RUNTIMES, lacks_capability, with_each_daemon, with_each_podman};
+use super::{Bed, RUNTIMES, in_each_bed, lacks_capability, with_each_daemon, with_each_podman};
 
 /// Run in a container that names the first of two GPUs.
 const LOOK_AT_GPU: &str = r#"
@@ -138,5 +138,57 @@ fn docker_gives_the_gpu_named(mut bed: Bed) {
              -v /bed/look.sh:/look.sh:ro localhost/debian:1 bash /look.sh 2>&1"
         ));
         assert_seen(runtime, &GPU_SEEN, &ran.ok());
+    }
+}
+
+/// Nodes of many kinds, each as a script that leaves one at `/node`.
+const NODES: [&str; 3] = [
+    // Every board that the simulation knows, with MIG and without.
+    "fake-node create /node $(fake-node models | sed 's/^/--gpu /') >/dev/null",
+    // A GPU full of the smallest MIG devices beside one with two unequal ones.
+    "fake-node create /node --gpu A100-40GB --gpu H100-80GB --mig on >/dev/null
+     for start in 0 1 2 3 4 5 6; do fake-node mig /node 0 create 1g.5gb@$start; done
+     fake-node mig /node 1 create 3g.40gb; fake-node mig /node 1 create 1g.10gb; fake-node caps /node",
+    // A GPU that has fallen off the bus costs the others nothing.
+    "fake-node create /node --gpu L4:3 >/dev/null; fake-node lose /node 1",
+];
+
+/// Generates the spec of a node with names of every strategy, and answers all of them.
+fn names(bed: &mut Bed, node: &str, options: &str) -> Vec<String> {
+    bed.run(&format!("set -e; rm -rf /node; {node}")).ok();
+    let list = bed
+        .run(&format!(
+            "eval \"$(fake-node env /node)\"; unset DIVVY_CDI_DIR; mkdir -p /etc/cdi
+             divvy cdi generate {options} --device-name-strategy index --device-name-strategy uuid \
+               --device-name-strategy type-index --format json --output /etc/cdi/nvidia.json || exit 1
+             divvy cdi list | awk 'NR > 1 {{ print $1 }}'"
+        ))
+        .ok();
+    let names: Vec<String> = list.lines().map(String::from).collect();
+    assert!(names.len() >= 7, "{list}");
+    names
+}
+
+in_each_bed!(podman_resolves_every_name: bookworm = Bookworm V1 "--no-additional-gids", trixie = Trixie V1 "", sid = Sid V1 "");
+
+fn podman_resolves_every_name(mut bed: Bed, options: &str) {
+    for node in NODES {
+        let devices = names(&mut bed, node, options).join(" --device ");
+        bed.run(&format!(
+            "podman --runtime runc run --rm --device {devices} --rootfs $IMAGES/busybox:O true"
+        ))
+        .ok();
+    }
+}
+
+in_each_bed!(containerd_resolves_every_name: trixie = Trixie V1, sid = Sid V1);
+
+fn containerd_resolves_every_name(mut bed: Bed) {
+    bed.engines();
+    bed.run("containerd_up").ok();
+    for node in NODES {
+        let devices = names(&mut bed, node, "").join(" --device ");
+        let start = format!("cri start --device {devices} localhost/busybox:1 sleep 1000");
+        bed.run(&format!("ids=$({start}) && cri stop ${{ids% *}}")).ok();
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Each test makes a root file system, and a tree beside it that stands for the host. The hook runs
 //! where a runtime runs it: in a mount and a pid namespace of their own, with the container's /proc
-//! and /dev mounted and the host's root still in place. There /proc/1/root is the host's root.
+//! and /dev mounted and the host's root still in place. There /proc/1/root is the host's root. Outside
+//! the test's own folder that root is read-only, so that a broken hook can't harm the machine.
 //!
 //! `DIVVY_HOOK` names the program to test; without it the tests build it, as static as it is shipped.
 
@@ -162,7 +163,8 @@ impl Start {
     /// Runs the hook.
     fn run(&self, jobs: &[&str]) -> Ran {
         let script = format!(
-            "set -e\nmount --bind \"$ROOT\" \"$ROOT\"\n[ -L \"$ROOT/proc\" ] || mount -t proc proc \"$ROOT/proc\"\n\
+            "set -e\nmount --bind \"$DIR\" \"$DIR\"\nmount -o remount,bind,ro /\n\
+             mount --bind \"$ROOT\" \"$ROOT\"\n[ -L \"$ROOT/proc\" ] || mount -t proc proc \"$ROOT/proc\"\n\
              mount -t tmpfs tmpfs \"$ROOT/dev\"\ncd \"$ROOT\"\n{}\nset +e\n\
              printf '{{\"ociVersion\":\"1.0.2\",\"id\":\"c\",\"status\":\"creating\",\"pid\":1,\"bundle\":\"%s\"}}' \"$BUNDLE\" >\"$STATE\"\n\
              {}\ncode=$?\n{}\nexit $code\n",
@@ -173,6 +175,7 @@ impl Start {
             .args(["120", "unshare", "--mount", "--pid", "--fork", "--propagation", "private"])
             .args(["sh", "-c", &script, "sh"])
             .args(jobs)
+            .env("DIR", self.dir.path())
             .env("ROOT", self.root(""))
             .env("OUTSIDE", self.outside(""))
             .env("BUNDLE", self.dir.path().join("bundle"))

@@ -10,7 +10,7 @@ pub use names::{NameStrategy, UnknownStrategy};
 use crate::driver_files::{self, DriverFiles, Nodes, NodesError, Search};
 use crate::edits;
 use crate::host::Host;
-use crate::inventory::{CapabilityError, Inventory};
+use crate::inventory::{CapabilityError, Inventory, Mig, Unusable};
 use candidate::Candidate;
 use cdi::{ContainerEdits, Device, DeviceName, Finding, Kind, NameError, Severity, Spec};
 use std::path::PathBuf;
@@ -116,9 +116,6 @@ pub enum Error {
 /// answer is left out and costs the others nothing.
 pub fn generate(host: &Host, inventory: &Inventory, options: &Options) -> Result<Generated, Error> {
     let candidates = candidate::all(host, inventory)?;
-    let left_out = inventory.unusable.iter();
-    let left_out = left_out.map(|gpu| format!("GPU {} is left out: {}", gpu.index, gpu.reason));
-    let left_out: Vec<String> = left_out.collect();
     if candidates.is_empty() {
         return Err(Error::NoDevices { reason: why_none(inventory) });
     }
@@ -137,26 +134,46 @@ pub fn generate(host: &Host, inventory: &Inventory, options: &Options) -> Result
         cdi::validate(&spec).into_iter().find(|finding| finding.severity == Severity::Error);
     match wrong {
         Some(finding) => Err(Error::Invalid { finding }),
-        None => Ok(Generated { spec, left_out }),
+        None => Ok(Generated { spec, left_out: left_out(inventory) }),
+    }
+}
+
+/// The GPUs that no device of the spec stands for.
+fn left_out(inventory: &Inventory) -> Vec<String> {
+    let empty = empty_mig(inventory).into_iter().map(|gpu| {
+        format!("GPU {gpu} is left out: MIG mode is on, and there is no MIG device on it")
+    });
+    let unusable = inventory.unusable.iter().map(|gpu| format!("left out: {}", reason(gpu)));
+    unusable.chain(empty).collect()
+}
+
+/// Indexes of GPUs with MIG mode on and nothing made.
+fn empty_mig(inventory: &Inventory) -> Vec<u32> {
+    let is_empty = |mig: &Mig| {
+        mig.enabled && mig.instances.iter().all(|instance| instance.compute_instances.is_empty())
+    };
+    let gpus = inventory.gpus.iter().filter(|gpu| gpu.mig.as_ref().is_some_and(is_empty));
+    gpus.map(|gpu| gpu.index).collect()
+}
+
+/// Why a GPU can't be served, with its index in front.
+fn reason(gpu: &Unusable) -> String {
+    let subject = format!("GPU {}", gpu.index);
+    match gpu.reason.starts_with(&subject) {
+        true => gpu.reason.clone(),
+        false => format!("{subject}: {}", gpu.reason),
     }
 }
 
 fn why_none(inventory: &Inventory) -> String {
-    let lost = inventory.unusable.len();
-    let cut: Vec<String> = inventory.gpus.iter().map(|gpu| gpu.index.to_string()).collect();
-    match (cut.as_slice(), lost) {
-        ([], 0) => "the driver sees no GPU; check `nvidia-smi -L`".to_owned(),
-        ([], _) => {
-            let reasons =
-                inventory.unusable.iter().map(|gpu| format!("GPU {}: {}", gpu.index, gpu.reason));
-            format!(
-                "no GPU answers ({}); check `dmesg` for Xid errors",
-                reasons.collect::<Vec<_>>().join("; ")
-            )
-        }
-        (cut, _) => format!(
+    let empty: Vec<String> = empty_mig(inventory).iter().map(u32::to_string).collect();
+    let unusable: Vec<String> = inventory.unusable.iter().map(reason).collect();
+    match (empty.as_slice(), unusable.as_slice()) {
+        ([], []) => "the driver sees no GPU; check `nvidia-smi -L`".to_owned(),
+        ([], unusable) => format!("no GPU answers ({})", unusable.join("; ")),
+        (empty, _) => format!(
             "MIG mode is on, and there is no MIG device, on GPU {}; make one (`nvidia-smi mig -cgi PROFILE -C`) or turn the mode off",
-            cut.join(", ")
+            empty.join(", ")
         ),
     }
 }

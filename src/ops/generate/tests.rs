@@ -152,7 +152,12 @@ fn paths<'a>(spec: &'a Spec, name: &str) -> Vec<&'a str> {
 fn gpus_and_mig_devices_are_offered_but_no_gpu_with_mig_on() {
     let inventory = inventory(vec![gpu(0, Some(mig(0, 2))), gpu(1, None), gpu(2, Some(mig(2, 0)))]);
     let node = Node::of(&inventory);
-    let spec = generate(&node.host, &inventory, &options()).unwrap().spec;
+    let generated = generate(&node.host, &inventory, &options()).unwrap();
+    assert_eq!(
+        generated.left_out,
+        ["GPU 2 is left out: MIG mode is on, and there is no MIG device on it"]
+    );
+    let spec = generated.spec;
     let first = "MIG-00000000-0000-0000-0000-000000000000";
     let second = "MIG-00000001-0000-0000-0000-000000000000";
     let third = "GPU-00000001-0000-0000-0000-000000000000";
@@ -203,7 +208,7 @@ fn a_lost_gpu_costs_the_others_nothing() {
     inventory.unusable = vec![Unusable { index: 1, reason: "it fell off the bus".into() }];
     let node = Node::of(&inventory);
     let generated = generate(&node.host, &inventory, &options()).unwrap();
-    assert_eq!(generated.left_out, ["GPU 1 is left out: it fell off the bus"]);
+    assert_eq!(generated.left_out, ["left out: GPU 1: it fell off the bus"]);
     assert_eq!(names(&generated.spec)[..2], ["0", "2"]);
     let asked = Options { wanted: vec!["1".into()], ..options() };
     let error = generate(&node.host, &inventory, &asked).unwrap_err().to_string();

@@ -4,10 +4,10 @@
 
 use crate::node::Node;
 use crate::state::State;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Capability minors of one GPU: 15 GPU instances, each with itself and 8 compute instances.
 const PER_GPU: u32 = 135;
@@ -42,17 +42,17 @@ pub fn access(minor: u32, mode: u32) -> String {
     format!("DeviceFileMinor: {minor}\nDeviceFileMode: {mode}\nDeviceFileModify: 1\n")
 }
 
-/// The capability files of the instances that exist: path below `/proc/driver/nvidia/capabilities`
-/// and minor.
-pub fn existing(node: &Node, state: &State) -> Vec<(PathBuf, u32)> {
-    let mut files = vec![];
+/// The capability files of the instances that exist, by their path below
+/// `/proc/driver/nvidia/capabilities`, with their minors.
+pub fn existing(node: &Node, state: &State) -> BTreeMap<String, u32> {
+    let mut files = BTreeMap::new();
     for (gpu, of_gpu) in node.file.gpus.iter().zip(&state.gpus) {
         for instance in &of_gpu.instances {
-            let folder = PathBuf::from(format!("gpu{}/mig/gi{}", gpu.minor, instance.id));
-            files.push((folder.join("access"), minor(gpu.minor, instance.id, None)));
+            let folder = format!("gpu{}/mig/gi{}", gpu.minor, instance.id);
+            files.insert(format!("{folder}/access"), minor(gpu.minor, instance.id, None));
             for compute in &instance.compute {
-                let file = folder.join(format!("ci{}/access", compute.id));
-                files.push((file, minor(gpu.minor, instance.id, Some(compute.id))));
+                let minor = minor(gpu.minor, instance.id, Some(compute.id));
+                files.insert(format!("{folder}/ci{}/access", compute.id), minor);
             }
         }
     }
@@ -60,46 +60,59 @@ pub fn existing(node: &Node, state: &State) -> Vec<(PathBuf, u32)> {
 }
 
 /// Makes the files in `/proc` agree with the state. A node without a `proc` folder has none.
-pub fn publish(node: &Node, state: &State) -> Result<(), String> {
+///
+/// `before` is a state that they agree with, so that only what changed is touched; without it
+/// everything is looked at.
+pub fn publish(node: &Node, state: &State, before: Option<&State>) -> Result<(), String> {
     let root = node.path("proc/driver/nvidia/capabilities");
     if !root.is_dir() {
         return Ok(());
     }
-    let wanted = existing(node, state);
     let failed = |error: io::Error| format!("{}: {error}", root.display());
-    for gpu in &node.file.gpus {
-        let folder = root.join(format!("gpu{}/mig", gpu.minor));
-        remove_others(&root, &folder, &wanted).map_err(failed)?;
+    let wanted = existing(node, state);
+    let there: BTreeSet<String> = match before {
+        Some(before) => existing(node, before).into_keys().collect(),
+        None => found(node, &root).map_err(failed)?,
+    };
+    for name in there.iter().filter(|name| !wanted.contains_key(*name)) {
+        remove(&root.join(name)).map_err(failed)?;
     }
-    for (name, minor) in &wanted {
-        let path = root.join(name);
-        if !path.exists() {
-            write(&path, *minor).map_err(failed)?;
-        }
+    for (name, minor) in wanted.iter().filter(|(name, _)| !there.contains(*name)) {
+        write(&root.join(name), *minor).map_err(failed)?;
     }
     Ok(())
 }
 
-/// Files first: whoever sees a folder without its file sees an instance that is going.
-fn remove_others(root: &Path, folder: &Path, wanted: &[(PathBuf, u32)]) -> io::Result<()> {
-    let wanted: BTreeSet<_> =
-        wanted.iter().flat_map(|(path, _)| path.ancestors()).map(|path| root.join(path)).collect();
-    let mut folders = vec![folder.to_owned()];
+/// The files that are there, whoever left them.
+fn found(node: &Node, root: &Path) -> io::Result<BTreeSet<String>> {
+    let mut files = BTreeSet::new();
+    let minors = node.file.gpus.iter().map(|gpu| gpu.minor);
+    let mut folders: Vec<_> = minors.map(|minor| format!("gpu{minor}/mig")).collect();
     while let Some(folder) = folders.pop() {
-        let entries = match fs::read_dir(&folder) {
+        let entries = match fs::read_dir(root.join(&folder)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             entries => entries?,
         };
         for entry in entries {
-            let path = entry?.path();
-            if path.is_dir() && wanted.contains(&path) {
-                folders.push(path);
-            } else if path.is_dir() {
-                fs::remove_dir_all(&path)?;
+            let entry = entry?;
+            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if entry.file_type()?.is_dir() {
+                folders.push(name);
+            } else {
+                files.insert(name);
             }
         }
     }
-    Ok(())
+    Ok(files)
+}
+
+/// A GPU instance's folder holds those of its compute instances, so it goes with all of it.
+fn remove(file: &Path) -> io::Result<()> {
+    let folder = file.parent().unwrap_or(file);
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }
 
 /// Whole or not at all, as in a real `/proc`: a reader without the lock never sees half a file.

@@ -4,6 +4,7 @@
 //! The lock file also holds a counter of changes: a process whose copy has the same count reads
 //! nothing again, so a call costs one small read.
 
+use crate::capabilities;
 use crate::code::Code;
 use crate::mig::{self, GpuInstance, Wish};
 use crate::node::{MigDevice, Node};
@@ -195,15 +196,24 @@ impl Store {
     ) -> Result<T, Failure> {
         let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
         let _alone = self.lock(FlockOperation::LockExclusive).map_err(Failure::Files)?;
-        let mut state = self.read().map_err(Failure::Files)?;
+        let count = self.count();
+        let known = copy.as_ref().filter(|(counted, _)| *counted == count);
+        let before = match known {
+            Some((_, state)) => Arc::clone(state),
+            None => Arc::new(self.read().map_err(Failure::Files)?),
+        };
+        let mut state = State::clone(&before);
         let answer = change(&mut state)?;
-        // Counted first: should this process die on the next line, the others read again.
-        let count = self.count() + 1;
-        let counted = self.lock.write_all_at(&count.to_ne_bytes(), 0);
-        counted.map_err(|error| Failure::Files(format!("state.lock: {error}")))?;
+        // Odd while a change is under way: should this process die in it, the others read again,
+        // and the next change mends all that hangs on the state.
+        let odd = (count + 1) | 1;
+        self.set_count(odd)?;
         self.write(&state).map_err(Failure::Files)?;
-        crate::capabilities::publish(&self.node, &state).map_err(Failure::Files)?;
-        *copy = Some((count, Arc::new(state)));
+        let whole = count.is_multiple_of(2) && count > 0;
+        let published = capabilities::publish(&self.node, &state, whole.then_some(&before));
+        published.map_err(Failure::Files)?;
+        self.set_count(odd + 1)?;
+        *copy = Some((odd + 1, Arc::new(state)));
         Ok(answer)
     }
 
@@ -211,7 +221,12 @@ impl Store {
         self.node.path("state.json")
     }
 
-    /// The number of changes so far.
+    fn set_count(&self, count: u64) -> Result<(), Failure> {
+        let counted = self.lock.write_all_at(&count.to_ne_bytes(), 0);
+        counted.map_err(|error| Failure::Files(format!("state.lock: {error}")))
+    }
+
+    /// Grows by 2 with each change.
     fn count(&self) -> u64 {
         let mut bytes = [0; 8];
         self.lock.read_exact_at(&mut bytes, 0).map_or(0, |()| u64::from_ne_bytes(bytes))

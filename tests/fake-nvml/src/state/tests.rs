@@ -73,3 +73,21 @@ fn a_state_that_is_no_json_is_an_error_with_its_path() {
     let why = Store::open(node).unwrap().now().unwrap_err();
     assert!(why.contains("state.json"), "{why}");
 }
+
+#[test]
+fn a_change_that_died_is_mended_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("proc/driver/nvidia/capabilities");
+    std::fs::create_dir_all(&root).unwrap();
+    let device = "mig-devices: [{profile: 3g.20gb, start: 4}]";
+    let store = Store::open(node(dir.path(), &format!("{A100}, {device}}}\n"))).unwrap();
+    let access = root.join("gpu0/mig/gi1/access");
+    std::fs::remove_file(&access).unwrap();
+    std::fs::create_dir_all(root.join("gpu0/mig/gi9")).unwrap();
+    std::fs::write(root.join("gpu0/mig/gi9/access"), "").unwrap();
+    store.change(|_| Ok(())).unwrap();
+    assert!(!access.exists(), "nothing tells that a change died");
+    std::fs::write(dir.path().join("state.lock"), 7u64.to_ne_bytes()).unwrap();
+    store.change(|_| Ok(())).unwrap();
+    assert!(access.exists() && !root.join("gpu0/mig/gi9").exists());
+}

@@ -56,7 +56,7 @@ pub(super) fn write_proc(node: &Node, state: &State) -> Result<(), String> {
         file(&driver.join("gpus").join(&gpu.pci).join("information"), text)?;
     }
     write_boot_id(node, state)?;
-    capabilities::publish(node, state)
+    capabilities::publish(node, state, None)
 }
 
 /// Writes the boot id that the state holds.

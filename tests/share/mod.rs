@@ -1,0 +1,4 @@
+//! Steps on the node, carried out and undone.
+
+mod ground;
+mod mps;
