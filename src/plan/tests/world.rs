@@ -65,6 +65,7 @@ impl World {
             request: part.request,
             device: id_of(&part.device),
             limits: part.limits,
+            enforced: part.enforced,
         });
         self.claims.push(Claim {
             requests: requests.parse().unwrap(),
