@@ -1,7 +1,8 @@
 # Shared by the scripts of this repository: where things are, and how they speak.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # used by those who source it
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-DIST=$ROOT/target/dist
+export CARGO_TARGET_DIR=$ROOT/target
+DIST=$CARGO_TARGET_DIR/dist
 # Kept between runs and shared by checkouts: engine roots, package lists, tools.
 CACHE=${DIVVY_TEST_CACHE:-/var/cache/divvy-tests}
 ARCH=$(uname -m)

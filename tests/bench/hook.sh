@@ -64,9 +64,9 @@ cases=(-- hook "$state" "$hook" create-container "${static[@]}" "${cache[@]}"
 if [ -n "${PEER_BIN:-}" ]; then
   peer=$PEER_BIN/nvidia-cdi-hook
   [ -x "$peer" ] || die "PEER_BIN has no nvidia-cdi-hook: $peer"
-  cases+=(-- peer "$state" "$peer" create-symlinks --link ../libnvidia-allocator.so.1::$libraries/gbm/nvidia-drm_gbm.so
+  cases+=(-- peer "$state" "$peer" create-symlinks --link "../libnvidia-allocator.so.1::$libraries/gbm/nvidia-drm_gbm.so"
     -- peer "$state" "$peer" create-symlinks "${links[@]}"
-    -- peer "$state" "$peer" enable-cuda-compat --host-driver-version=$version
+    -- peer "$state" "$peer" enable-cuda-compat "--host-driver-version=$version"
     -- peer "$state" "$peer" update-ldcache --folder "$libraries" --folder "$libraries/vdpau"
     -- peer "$state" "$peer" disable-device-node-modification
     -- peer "$state" "$peer" update-application-profile

@@ -15,6 +15,8 @@ use crate::support::skip;
 pub(super) enum Cgroup {
     V1,
     V2,
+    /// The machine's own: v1 where it has that, else v2.
+    Own,
 }
 
 /// The Debian suite whose engines a bed has: podman 4.3; podman 5.4, containerd 1.7, Docker 26;

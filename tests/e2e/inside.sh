@@ -82,7 +82,8 @@ hand_down() {
   local controller
   mkdir -p "$1/init"
   echo 0 >"$1/init/cgroup.procs"
-  for controller in $(cat "$1/cgroup.controllers"); do
+  # One by one: a controller that can't be had keeps none of the others.
+  for controller in $(<"$1/cgroup.controllers"); do
     echo "+$controller" >"$1/cgroup.subtree_control" 2>/dev/null || true
   done
 }
@@ -120,7 +121,6 @@ furnish() {
   [ -z "$BED_SHARE" ] || { mkdir -p "$NEW/bed" && mount --bind "$BED_SHARE" "$NEW/bed"; }
   make_cgroups
   configure_podman
-  ip link set lo up 2>/dev/null || true
   hostname bed
   cd "$NEW"
   mkdir -p .outside
@@ -128,6 +128,7 @@ furnish() {
   cd /
   umount -l /.outside
   rmdir /.outside 2>/dev/null || true
+  ip link set lo up 2>/dev/null || true
   exec env -i PATH="$DIST:$ROOT/target/debug:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     HOME=/root LANG=C.UTF-8 PODMAN_IGNORE_CGROUPSV1_WARNING=1 \
     DIVVY_REPOSITORY="$ROOT" DIVVY_TEST_CACHE="$CACHE" IMAGES="$CACHE/images" \

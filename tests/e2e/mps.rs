@@ -2,7 +2,7 @@
 
 use super::{Bed, in_each_bed};
 
-in_each_bed!(the_real_daemon_answers: driver_535 = Trixie V1 "535", driver_550 = Trixie V1 "550");
+in_each_bed!(the_real_daemon_answers: driver_535 = Trixie Own "535", driver_550 = Trixie Own "550");
 
 fn the_real_daemon_answers(mut bed: Bed, driver: &str) {
     bed.mps(driver);

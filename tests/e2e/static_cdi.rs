@@ -169,7 +169,7 @@ fn names(bed: &mut Bed, node: &str, options: &str) -> Vec<String> {
     names
 }
 
-in_each_bed!(podman_resolves_every_name: bookworm = Bookworm V1 "--no-additional-gids", trixie = Trixie V1 "", sid = Sid V1 "");
+in_each_bed!(podman_resolves_every_name: bookworm = Bookworm Own "--no-additional-gids", trixie = Trixie Own "", sid = Sid Own "");
 
 fn podman_resolves_every_name(mut bed: Bed, options: &str) {
     for node in NODES {
@@ -181,7 +181,7 @@ fn podman_resolves_every_name(mut bed: Bed, options: &str) {
     }
 }
 
-in_each_bed!(containerd_resolves_every_name: trixie = Trixie V1, sid = Sid V1);
+in_each_bed!(containerd_resolves_every_name: trixie = Trixie Own, sid = Sid Own);
 
 fn containerd_resolves_every_name(mut bed: Bed) {
     bed.engines();
