@@ -13,7 +13,7 @@ use std::fmt;
 pub struct GpuInstanceInfo {
     /// The driver's id; ids are used again.
     pub id: u32,
-    /// Its [`GpuInstanceProfile::id`].
+    /// Its [`GpuInstanceProfile::id`](super::GpuInstanceProfile::id).
     pub profile_id: u32,
     /// Where it stands, in memory slices.
     pub placement: Slices,
@@ -24,7 +24,7 @@ pub struct GpuInstanceInfo {
 pub struct ComputeInstanceInfo {
     /// The driver's id inside its GPU instance.
     pub id: u32,
-    /// Its [`ComputeInstanceProfile::id`].
+    /// Its [`ComputeInstanceProfile::id`](super::ComputeInstanceProfile::id).
     pub profile_id: u32,
     /// Where it stands, in compute slices.
     pub placement: Slices,
@@ -73,7 +73,7 @@ impl<'s> Device<'s> {
         Ok(self.instance(raw, "new GPU instance"))
     }
 
-    /// The GPU instances of a profile. Needs root. `most` is [`GpuInstanceProfile::instances`].
+    /// The GPU instances of a profile. Needs root. `most` is [`GpuInstanceProfile::instances`](super::GpuInstanceProfile::instances).
     ///
     /// # Errors
     /// MIG mode is off, the GPU has no such profile, or the caller isn't root.
