@@ -2,8 +2,8 @@
 //!
 //! Two roads lead into it, and no path of the container is ever resolved on the host's side:
 //!
-//! - `root` is the container's root as it is. What is made there is made below a directory that
-//!   `openat2` has found with RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS, by a single name.
+//! - `root` is the container's root. What is made there is made below a directory that `openat2` has
+//!   found with RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS, by a single name.
 //! - `view` is a copy of the container's mounts that only this process has: read-only, without
 //!   device nodes, and no symbolic link is followed out of any mount but the root's own. So there is
 //!   no way out through a procfs (`/proc/1/root` is the host's root at this stage), whoever mounted
@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 
 use crate::error::Error;
-use crate::state::read_limited;
+use crate::state::{Root, read_limited};
 use crate::sys::{self, MountAttributes};
 
 /// How often something that another process changes meanwhile is tried again.
@@ -25,28 +25,33 @@ const ATTEMPTS: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Container {
+    /// The root as the container will see it.
+    mounted: OwnedFd,
+    /// The same to write to.
     root: OwnedFd,
     view: OwnedFd,
 }
 
 impl Container {
-    /// Opens the container whose root directory is at `path` on the host.
-    pub(crate) fn open(path: &str) -> Result<Self, Error> {
+    /// Opens the container with this root.
+    pub(crate) fn open(root: &Root) -> Result<Self, Error> {
+        let path = root.path.as_str();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = |path: &str| {
             let fd = rustix::fs::open(path, flags, Mode::empty())?;
             let stat = rustix::fs::fstat(&fd)?;
             Ok((fd, stat.st_dev, stat.st_ino))
         };
-        let (root, device, inode) =
+        let (mounted, device, inode) =
             open(path).map_err(Error::system("open the container's root", path))?;
         let (_, host_device, host_inode) = open("/").map_err(Error::system("open", "/"))?;
         if (device, inode) == (host_device, host_inode) {
             return Err(Error::HostRoot { path: path.to_owned() });
         }
-        let view =
-            private_view(&root).map_err(|source| Error::View { path: path.to_owned(), source })?;
-        Ok(Self { root, view })
+        let fail = |source| Error::View { path: path.to_owned(), source };
+        let root = writable(&mounted, root.readonly).map_err(fail)?;
+        let view = private_view(&mounted).map_err(fail)?;
+        Ok(Self { mounted, root, view })
     }
 
     /// The read-only copy of the container's mounts.
@@ -98,7 +103,7 @@ impl Container {
     /// Opens what is at `path` as a place to mount on; no name on the way may be a symbolic link.
     pub(crate) fn mount_point(&self, path: &str) -> Result<Option<OwnedFd>, Error> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-        match openat2(&self.root, path, OFlags::PATH | OFlags::CLOEXEC, resolve) {
+        match openat2(&self.mounted, path, OFlags::PATH | OFlags::CLOEXEC, resolve) {
             Ok(fd) => Ok(Some(fd)),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(Error::system("open the container's", path)(errno)),
@@ -113,6 +118,17 @@ impl Container {
             other => other.map_err(Error::system("open the container's directory", path))?,
         };
         Ok(Folder { fd, path: path.to_owned() })
+    }
+
+    /// The directory at `path` as a private mount of its own: writable, and `..` leads nowhere. For
+    /// one that [`Folder::is_read_only`] has found writable.
+    pub(crate) fn alone(&self, path: &str) -> Result<OwnedFd, Error> {
+        // From where it is mounted: before Linux 6.15 a copy can't be copied.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        open_in(&self.mounted, path, flags)
+            .and_then(|fd| private_mounts(&fd, LOCKED))
+            .inspect(make_writable)
+            .map_err(Error::system("mount a copy of the container's", path))
     }
 
     /// Opens the directory at `path` to make something in it; `None` where there is none.
@@ -157,11 +173,6 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// The directory alone, in a private mount: writable, and `..` leads nowhere.
-    pub(crate) fn alone(&self) -> Result<OwnedFd, Error> {
-        private_mounts(&self.fd, LOCKED).map_err(Error::system("mount a copy of", &self.path))
-    }
-
     /// Whether nothing can be made here.
     pub(crate) fn is_read_only(&self) -> bool {
         rustix::fs::fstatvfs(&self.fd)
@@ -262,6 +273,25 @@ const LOCKED: u64 = libc::MOUNT_ATTR_NOSUID
     | libc::MOUNT_ATTR_NODEV
     | libc::MOUNT_ATTR_NOEXEC
     | libc::MOUNT_ATTR_NOSYMFOLLOW;
+
+/// The root to write to. Where the container asked for a read-only one, crun has made it so before
+/// this stage and runc does so after it. The hook's work is the same under both: it goes through a
+/// private copy of the mounts in which the root, and nothing below it, is writable.
+///
+/// In a user namespace the mount may be locked, and on a file system that is read-only itself
+/// nothing is gained: then what writes says so.
+fn writable(mounted: &OwnedFd, readonly: bool) -> Result<OwnedFd, Errno> {
+    if !readonly {
+        return mounted.try_clone().map_err(|_| Errno::MFILE);
+    }
+    private_mounts(mounted, 0).inspect(make_writable)
+}
+
+/// Does what can be done; whoever writes hears of the rest.
+fn make_writable(mount: &OwnedFd) {
+    let own = MountAttributes { set: 0, clear: libc::MOUNT_ATTR_RDONLY, propagation: 0 };
+    let _ = sys::mount_setattr(mount.as_fd(), false, &own);
+}
 
 /// Copies the container's mounts, and closes every way out.
 fn private_view(root: &OwnedFd) -> Result<OwnedFd, Errno> {

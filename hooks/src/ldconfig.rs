@@ -79,7 +79,7 @@ impl Ldconfig {
             .collect();
         let args: Vec<_> = args.iter().map(CString::as_c_str).collect();
 
-        let etc = etc.alone()?;
+        let etc = container.alone("/etc")?;
         let fail = |source: Errno| Error::Ldconfig { path: self.path.clone(), source };
         rustix::process::fchdir(container.view()).map_err(fail)?;
         rustix::process::chroot(".").map_err(fail)?;

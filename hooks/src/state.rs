@@ -1,4 +1,5 @@
-//! Where the container's root is: the state on stdin, and the bundle's `config.json`.
+//! Where the container's root is, and whether it is to be read-only: the state on stdin, and the
+//! bundle's `config.json`.
 
 use std::fs::File;
 use std::io::Read;
@@ -27,23 +28,32 @@ struct Config {
     root: Root,
 }
 
-#[derive(Deserialize)]
-struct Root {
-    path: String,
+/// The container's root as its configuration has it.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+pub(crate) struct Root {
+    /// The root directory; absolute, once [`container_root`] has answered.
+    pub(crate) path: String,
+    /// Whether the container sees it read-only.
+    #[serde(default)]
+    pub(crate) readonly: bool,
 }
 
-/// Reads the state from `input` and answers the container's root directory, as an absolute path.
-pub(crate) fn container_root(input: impl Read) -> Result<String, Error> {
+/// Reads the state from `input` and answers the container's root.
+pub(crate) fn container_root(input: impl Read) -> Result<Root, Error> {
     let what = "the container's state on stdin";
     let state: State = parse(what, &read_limited(what, input, STATE_LIMIT)?)?;
     if !state.bundle.starts_with('/') {
         return Err(Error::Bundle(state.bundle));
     }
-    let root = match state.root.filter(|root| !root.is_empty()) {
-        Some(root) => root,
-        None => read_config(&state.bundle)?.root.path,
+    let config = read_config(&state.bundle).map(|config| config.root);
+    let mut root = match state.root.filter(|root| !root.is_empty()) {
+        Some(path) => Root { path, readonly: config.is_ok_and(|root| root.readonly) },
+        None => config?,
     };
-    Ok(if root.starts_with('/') { root } else { format!("{}/{root}", state.bundle) })
+    if !root.path.starts_with('/') {
+        root.path = format!("{}/{}", state.bundle, root.path);
+    }
+    Ok(root)
 }
 
 fn read_config(bundle: &str) -> Result<Config, Error> {
@@ -80,7 +90,7 @@ mod tests {
     use super::*;
 
     fn root_of(state: &str) -> Result<String, String> {
-        container_root(state.as_bytes()).map_err(|error| error.to_string())
+        container_root(state.as_bytes()).map(|root| root.path).map_err(|error| error.to_string())
     }
 
     fn bundle(config: &str) -> (tempfile::TempDir, String) {
@@ -102,6 +112,15 @@ mod tests {
     fn crun_names_the_root_in_the_state() {
         assert_eq!(root_of(r#"{"bundle":"/nowhere","root":"/merged"}"#).unwrap(), "/merged");
         assert_eq!(root_of(r#"{"bundle":"/b","root":"rootfs"}"#).unwrap(), "/b/rootfs");
+    }
+
+    #[test]
+    fn a_read_only_root_is_one_for_crun_too() {
+        let (dir, state) = bundle(r#"{"root":{"path":"rootfs","readonly":true}}"#);
+        assert!(container_root(state.as_bytes()).unwrap().readonly);
+        let state = format!(r#"{{"bundle":{:?},"root":"/merged"}}"#, dir.path());
+        let root = container_root(state.as_bytes()).unwrap();
+        assert_eq!(root, Root { path: "/merged".into(), readonly: true });
     }
 
     #[test]

@@ -337,3 +337,39 @@ fn the_hosts_own_root_is_refused() {
         r#"echo '{"bundle":"/nowhere","root":"/"}' | "$HOOK" create-container "$@""#.into();
     start.run(&["--link=new::/link"]).failed(1, "the container's root is /, the host's own");
 }
+
+#[test]
+fn a_container_that_asks_for_a_read_only_root_gets_its_driver() {
+    let mut start = Start::new();
+    driver(&start);
+    let config = start.dir.path().join("bundle/config.json");
+    let text = format!(r#"{{"root":{{"path":{:?},"readonly":true}}}}"#, start.root(""));
+    fs::write(config, text).unwrap();
+    // As crun has it at this stage; a volume below is read-only for a reason of its own.
+    fs::create_dir_all(start.root("/usr/lib/volume")).unwrap();
+    start.before = "mknod dev/nvidia0 c 195 0; mount -o remount,bind,ro \"$ROOT\"
+        mount --bind usr/lib/volume usr/lib/volume; mount -o remount,bind,ro usr/lib/volume"
+        .into();
+    start.after = "touch etc/x".into();
+    let ran = start.run(&[
+        CUDA,
+        NVIDIA_FOLDER,
+        "--link=new::/usr/lib/volume/link",
+        "--application-profile",
+    ]);
+    assert!(ran.stderr.contains("can't make the link /usr/lib/volume/link: Read-only"), "{ran:?}");
+    assert!(ran.stderr.contains("etc/x': Read-only file system"), "{ran:?}");
+    ran.warned("volume");
+    assert_eq!(start.cache().len(), 2);
+    assert!(start.root("/etc/nvidia").is_dir());
+}
+
+#[test]
+fn a_user_namespace_is_enough() {
+    let mut start = Start::new();
+    driver(&start);
+    start.call = format!("unshare --user --map-root-user --mount sh -c '{}' sh \"$@\"", start.call);
+    start.before = "mknod dev/nvidia0 c 195 0".into();
+    start.run(&[CUDA, NVIDIA_FOLDER, "--cuda-compat=550.163.01", "--application-profile"]).quiet();
+    assert_eq!(start.cache().len(), 2);
+}
