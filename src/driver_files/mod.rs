@@ -83,14 +83,24 @@ pub enum Error {
         /// The folders looked in.
         searched: String,
     },
+    /// A CDI spec is UTF-8.
+    #[error("the driver root {} is not UTF-8, so no CDI spec can name its files: choose another --driver-root", root.display())]
+    NotText {
+        /// The root.
+        root: PathBuf,
+    },
 }
 
 impl DriverFiles {
     /// Finds the files of a driver version below the host's driver root.
     ///
     /// # Errors
-    /// Where there is no library of that version: the driver's user-space part is missing or another's.
+    /// Where there is no library of that version (the driver's user-space part is missing or another's),
+    /// or the root's name can't stand in a spec.
     pub fn find(host: &Host, version: &str, search: &Search) -> Result<DriverFiles, Error> {
+        if root::text(&host.driver_root).is_none() {
+            return Err(Error::NotText { root: host.driver_root.clone() });
+        }
         let root = Root::new(&host.driver_root);
         let candidates = libraries::candidates(&root, &search.libraries);
         let found = libraries::find(&root, version, &candidates);

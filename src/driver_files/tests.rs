@@ -212,6 +212,17 @@ fn libraries_of_another_version_are_not_taken() {
 }
 
 #[test]
+fn a_root_that_no_spec_can_name_is_an_error() {
+    use std::os::unix::ffi::OsStrExt;
+    for name in [&b"/driver\xff"[..], b"/driver\n"] {
+        let driver_root = Path::new(std::ffi::OsStr::from_bytes(name)).to_owned();
+        let host = Host { driver_root, ..Host::default() };
+        let error = DriverFiles::find(&host, VERSION, &Search::default()).unwrap_err();
+        assert!(matches!(error, Error::NotText { .. }), "{error}");
+    }
+}
+
+#[test]
 fn firmware_comes_from_the_first_folder_that_has_it() {
     let tree = Tree::new()
         .file(&format!("/usr/lib64/libcuda.so.{VERSION}"))
