@@ -5,7 +5,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 6 | `cli` |
-//! | 5 | [`ops`] |
+//! | 5 | `engines`, [`ops`] |
 //! | 4 | [`claim::store`], `share` |
 //! | 3 | [`claim::repair`], [`edits`], [`plan`] |
 //! | 2 | [`claim`], [`config`], [`hook_args`], [`inventory`], [`request`] |
@@ -17,6 +17,8 @@ pub mod cli;
 pub mod config;
 pub mod driver_files;
 pub mod edits;
+#[cfg(feature = "cli")]
+pub mod engines;
 pub mod hook_args;
 pub mod host;
 pub mod inventory;
