@@ -8,5 +8,6 @@ mod floors;
 mod generate;
 mod hook;
 mod inventory;
+mod runtime;
 mod share;
 mod support;

@@ -108,3 +108,12 @@ impl HostArgs {
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     Ok(std::path::absolute(path)?)
 }
+
+/// Where packages put programs.
+pub(super) const PROGRAMS: &str = "/usr/bin";
+
+/// Another program of divvy's: the one beside this one, else where packages put it.
+pub(super) fn installed(program: &str) -> PathBuf {
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(program)));
+    beside.filter(|path| path.is_file()).unwrap_or_else(|| Path::new(PROGRAMS).join(program))
+}

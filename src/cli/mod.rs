@@ -3,6 +3,7 @@
 mod answer;
 mod cdi;
 mod host;
+mod runtime;
 
 use crate::share::mps;
 use answer::{Answer, Exit, Failure};
@@ -34,6 +35,11 @@ enum Command {
         #[command(subcommand)]
         command: cdi::Command,
     },
+    /// Container engines: set up to serve requests
+    Runtime {
+        #[command(subcommand)]
+        command: runtime::Command,
+    },
     /// Becomes an MPS control daemon: divvy starts it so, and nobody else
     #[command(hide = true, name = mps::LAUNCH)]
     MpsLaunch {
@@ -62,6 +68,7 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
     match cli.command {
         None => Ok(Answer::text(Cli::command().render_help().to_string())),
         Some(Command::Cdi { command }) => cdi::run(&host, command),
+        Some(Command::Runtime { command }) => runtime::run(command),
         Some(Command::MpsLaunch { arguments }) => match mps::launch(&arguments) {
             Ok(()) => Ok(Answer::text(String::new())),
             Err(message) => Err(Failure { exit: Exit::Failed, message, answer: None }),

@@ -1,6 +1,7 @@
 //! Options that say what a generated spec holds.
 
 use crate::cli::answer::{Exit, Failure};
+use crate::cli::host::installed;
 use crate::driver_files::Search;
 use crate::edits::{self, HookEntry, Job};
 use crate::hook_args::{AbsolutePath, PROGRAM};
@@ -10,10 +11,7 @@ use crate::ops::generate::{NameStrategy, Options, UnknownStrategy};
 use cdi::Kind;
 use clap::Args;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-/// Where packages put the hook.
-const HOOK_FOLDER: &str = "/usr/bin";
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What the spec holds")]
@@ -171,7 +169,7 @@ impl SpecArgs {
         if self.disable_hook.contains(&Disabled::All) {
             return Ok((None, Vec::new()));
         }
-        let path = self.hook_path.clone().unwrap_or_else(installed_hook);
+        let path = self.hook_path.clone().unwrap_or_else(|| installed(PROGRAM));
         let usage = |option: &str, error: &dyn std::fmt::Display| {
             Failure::new(Exit::Usage, format!("{option}: {error}"))
         };
@@ -200,11 +198,6 @@ impl SpecArgs {
 }
 
 /// The hook that came with this program.
-fn installed_hook() -> PathBuf {
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(PROGRAM)));
-    beside.filter(|path| path.is_file()).unwrap_or_else(|| Path::new(HOOK_FOLDER).join(PROGRAM))
-}
-
 /// The devices that exist, by one NVML session.
 pub(super) fn inventory(host: &Host) -> Result<Inventory, InventoryError> {
     let session = inventory::open(host)?;
