@@ -86,6 +86,8 @@ impl Entry {
 pub enum Before {
     /// Nothing worth keeping.
     Nothing,
+    /// Whether MIG mode was on.
+    MigMode(bool),
     /// Ids of the GPU instances, or of the compute instances, that were there.
     Instances(Vec<u32>),
     /// The capability nodes and links that were missing.
@@ -104,6 +106,8 @@ pub enum Before {
 pub enum Outcome {
     /// It is done.
     Done,
+    /// The device can't do it, and what it is for is done without: a MIG device that has no compute mode.
+    Unsupported,
     /// The GPU instance's id.
     GpuInstance(u32),
     /// The compute instance's id and the MIG device's UUID.

@@ -1,9 +1,26 @@
 //! Carries a step out and undoes it: the only room that changes GPUs.
+//!
+//! A step is journalled in two writes, and this room has a function for each: what [`observe`] tells is
+//! on disk before [`carry_out`] begins, and what that tells before the next step. [`undo`] needs nothing
+//! but the journal, whichever of the two writes was the last.
 
 mod bounded;
+mod compute_mode;
+mod error;
+mod mig;
+mod mig_mode;
 pub mod mps;
+mod nodes;
+mod programs;
+mod time_slicing;
 
-use std::path::PathBuf;
+pub use error::ShareError;
+
+use crate::claim::{Before, Device, Entry, Outcome, Step, Target};
+use crate::host::Host;
+use crate::nvml::{self, Code, NvmlError, Session};
+use mig::{Begun, Wanted, WantedCompute};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How steps are carried out on this machine.
@@ -32,4 +49,186 @@ impl Settings {
             stop_timeout: Duration::from_secs(3),
         }
     }
+}
+
+/// What acting needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
+    /// The machine.
+    pub host: &'a Host,
+    /// Its driver.
+    pub nvml: &'a Session,
+    /// How to act on it.
+    pub settings: &'a Settings,
+}
+
+/// What became of an undo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// What the step did is gone, or never was, or is no longer divvy's.
+    Gone,
+    /// Somebody uses it: it stays, and may be undone later.
+    InUse {
+        /// Who, as far as the driver says.
+        pids: Vec<u32>,
+    },
+    /// The GPU doesn't answer any more: nothing is left to undo on it.
+    Lost,
+}
+
+/// What the undo of a step has to know of the time before it. Changes nothing. Its answer must be on disk
+/// before the step is carried out.
+///
+/// # Errors
+/// The step can't be carried out here, or the driver doesn't say.
+pub fn observe(node: &Node<'_>, device: &Device, step: &Step) -> Result<Before, ShareError> {
+    match step {
+        Step::EnableMig { gpu } => mig_mode::observe(node, gpu),
+        Step::CreateGpuInstance { gpu, profile_id, .. } => {
+            mig::gpu_instances(node, gpu, *profile_id).map(Before::Instances)
+        }
+        Step::CreateComputeInstance { gpu, profile_id } => {
+            let wanted = WantedCompute { record: device, gpu, profile_id: *profile_id };
+            mig::compute_instances(node, &wanted).map(Before::Instances)
+        }
+        Step::MakeCapabilityNodes { gpu } => nodes::missing(node, device, gpu).map(Before::Missing),
+        Step::SetTimeSlice { gpu, .. } => time_slicing::get(node, gpu).map(Before::Interval),
+        Step::SetExclusiveProcess { gpu } => compute_mode::observe(node, device, gpu),
+        Step::StartMps { .. } => Ok(Before::Folder(mps::choose_folder(node.host)?)),
+    }
+}
+
+/// Does what a step says. Where this fails, or is interrupted, [`undo`] of the entry with `before` alone
+/// clears up.
+///
+/// # Errors
+/// It can't be done; [`ShareError::NoRoom`] is one that another plan may avoid.
+pub fn carry_out(
+    node: &Node<'_>,
+    device: &Device,
+    step: &Step,
+    before: &Before,
+) -> Result<Outcome, ShareError> {
+    match (step, before) {
+        (Step::EnableMig { gpu }, _) => mig_mode::enable(node, gpu),
+        (Step::CreateGpuInstance { gpu, profile_id, profile, placement }, _) => {
+            let wanted = Wanted { gpu, profile_id: *profile_id, profile, place: *placement };
+            mig::create_gpu_instance(node, &wanted)
+        }
+        (Step::CreateComputeInstance { gpu, profile_id }, _) => {
+            let wanted = WantedCompute { record: device, gpu, profile_id: *profile_id };
+            mig::create_compute_instance(node, &wanted)
+        }
+        (Step::MakeCapabilityNodes { gpu }, Before::Missing(paths)) => {
+            nodes::make(node, device, gpu, paths)
+        }
+        (Step::SetTimeSlice { gpu, interval }, _) => time_slicing::set(node, gpu, *interval),
+        (Step::SetExclusiveProcess { gpu }, _) => compute_mode::set_exclusive(node, device, gpu),
+        (Step::StartMps { limits, uid }, Before::Folder(folder)) => {
+            let daemon = mps::Daemon {
+                folder: folder.clone(),
+                devices: visible_devices(device)?,
+                limits: *limits,
+                uid: *uid,
+                library_folders: programs::library_folders(node)?,
+            };
+            Ok(Outcome::Daemon(mps::start(node.host, node.settings, &daemon)?))
+        }
+        _ => Err(record(device, "state before it")),
+    }
+}
+
+/// Undoes a step, wherever it stopped: before it began, half-way, or done. What isn't as the journal says
+/// any more is somebody else's, and stays. Done twice, it does nothing the second time.
+///
+/// # Errors
+/// It can't be undone now; it may be tried again.
+pub fn undo(node: &Node<'_>, device: &Device, entry: &Entry) -> Result<Undone, ShareError> {
+    let Some(before) = &entry.before else { return Ok(Undone::Gone) };
+    let begun = Begun { before, outcome: entry.outcome.as_ref() };
+    let undone = match (&entry.step, before) {
+        (Step::EnableMig { gpu }, before) => mig_mode::undo(node, gpu, before),
+        (Step::CreateGpuInstance { gpu, profile_id, profile, placement }, _) => {
+            let wanted = Wanted { gpu, profile_id: *profile_id, profile, place: *placement };
+            mig::destroy_gpu_instance(node, &wanted, &begun)
+        }
+        (Step::CreateComputeInstance { gpu, profile_id }, _) => {
+            let wanted = WantedCompute { record: device, gpu, profile_id: *profile_id };
+            mig::destroy_compute_instance(node, &wanted, &begun)
+        }
+        (Step::MakeCapabilityNodes { .. }, Before::Missing(paths)) => nodes::remove(node, paths),
+        (Step::SetTimeSlice { gpu, interval }, Before::Interval(before)) => {
+            time_slicing::restore(node, gpu, *interval, *before)
+        }
+        (Step::SetExclusiveProcess { gpu }, Before::ComputeMode(mode)) => {
+            compute_mode::restore(node, device, gpu, *mode)
+        }
+        (Step::SetExclusiveProcess { .. }, Before::Nothing) => Ok(Undone::Gone),
+        (Step::StartMps { .. }, Before::Folder(folder)) => stop_mps(node, device, folder),
+        _ => Err(record(device, "state before it")),
+    };
+    match undone {
+        Err(error) if error.is(Code::GpuIsLost) => Ok(Undone::Lost),
+        undone => undone,
+    }
+}
+
+/// A daemon's end doesn't wait for its GPU: its processes are this machine's, lost GPU or not.
+fn stop_mps(node: &Node<'_>, device: &Device, folder: &Path) -> Result<Undone, ShareError> {
+    let pids = match mps::clients(node.host, node.settings, folder)? {
+        mps::Clients::Known(pids) => pids,
+        mps::Clients::Unknown => clients_by_driver(node, device),
+    };
+    if !pids.is_empty() {
+        return Ok(Undone::InUse { pids });
+    }
+    mps::stop(node.host, node.settings, folder)?;
+    Ok(Undone::Gone)
+}
+
+/// MPS clients by the driver's word, where the control daemon has none.
+fn clients_by_driver(node: &Node<'_>, device: &Device) -> Vec<u32> {
+    let handles = device.targets.iter().filter_map(|target| {
+        let uuid = uuid_of(device, target).unwrap_or(&target.gpu);
+        node.nvml.device_by_uuid(uuid).ok()
+    });
+    let processes = handles.filter_map(|handle| handle.mps_processes().ok()).flatten();
+    processes.map(|process| process.pid).collect()
+}
+
+/// The UUIDs of a record's targets.
+fn visible_devices(device: &Device) -> Result<Vec<String>, ShareError> {
+    let uuid = |target| uuid_of(device, target).map(str::to_owned);
+    let uuids: Option<Vec<String>> = device.targets.iter().map(uuid).collect();
+    uuids.ok_or_else(|| record(device, "MIG device"))
+}
+
+/// The UUID of a target: of the GPU, of the MIG device that was there, or of the one that was made.
+fn uuid_of<'d>(device: &'d Device, target: &'d Target) -> Option<&'d str> {
+    match &target.mig {
+        None => Some(&target.gpu),
+        Some(mig) => {
+            let made = || device.mig_device().map(|(_, _, uuid)| uuid);
+            mig.existing.as_deref().or_else(made)
+        }
+    }
+}
+
+/// The target of a record that is on that GPU.
+fn target_on<'d>(device: &'d Device, gpu: &str) -> Result<&'d Target, ShareError> {
+    let target = device.targets.iter().find(|target| target.gpu == gpu);
+    target.ok_or_else(|| record(device, "target on its GPU"))
+}
+
+/// The GPU to undo something on; `None` where it is lost or gone.
+fn present<'n>(node: &Node<'n>, uuid: &str) -> Result<Option<nvml::Device<'n>>, NvmlError> {
+    match node.nvml.device_by_uuid(uuid) {
+        Ok(device) => Ok(Some(device)),
+        Err(error) if error.is(Code::NotFound) || error.is(Code::GpuIsLost) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn record(device: &Device, what: &'static str) -> ShareError {
+    ShareError::Record { device: device.id.to_string(), what }
 }

@@ -16,7 +16,7 @@ pub use error::MpsError;
 pub use launch::{Place, launch};
 pub use processes::LAUNCH;
 
-use super::Settings;
+use super::{Settings, programs};
 use crate::host::{Host, Liveness, ProcessRef};
 use crate::request::{Memory, MpsLimits, Percent};
 use control::{Answer, Control};
@@ -30,9 +30,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const CONTROL: &str = "nvidia-cuda-mps-control";
-/// Where programs lie under a driver root.
-const PROGRAM_FOLDERS: [&str; 5] =
-    ["usr/bin", "usr/sbin", "bin", "sbin", "run/current-system/sw/bin"];
 /// How long a server must stay listed where the driver (before 545) can't be asked for its state: one
 /// that finds no device is gone within a few hundredths of a second.
 const SETTLED: Duration = Duration::from_millis(300);
@@ -87,22 +84,19 @@ pub fn start(host: &Host, settings: &Settings, daemon: &Daemon) -> Result<Proces
 }
 
 fn program(host: &Host) -> Result<PathBuf, MpsError> {
-    let candidates = PROGRAM_FOLDERS.map(|folder| host.driver_root.join(folder).join(CONTROL));
-    candidates
-        .into_iter()
-        .find(|program| program.is_file())
-        .ok_or_else(|| MpsError::NoProgram { program: CONTROL, root: host.driver_root.clone() })
+    let missing = || MpsError::NoProgram { program: CONTROL, root: host.driver_root.clone() };
+    programs::find(host, CONTROL).ok_or_else(missing)
 }
 
 /// All of the daemon's environment. Its servers inherit it.
 fn environment(host: &Host, folder: &Folder, daemon: &Daemon) -> Vec<(&'static str, OsString)> {
-    let programs = PROGRAM_FOLDERS.map(|name| host.driver_root.join(name).into_os_string());
+    let folders = programs::FOLDERS.map(|name| host.driver_root.join(name).into_os_string());
     let mut environment = vec![
         ("CUDA_VISIBLE_DEVICES", daemon.devices.join(",").into()),
         ("CUDA_MPS_PIPE_DIRECTORY", folder.pipe().into()),
         ("CUDA_MPS_LOG_DIRECTORY", folder.log().into()),
         // The daemon finds the server program here.
-        ("PATH", programs.join(std::ffi::OsStr::new(":"))),
+        ("PATH", folders.join(std::ffi::OsStr::new(":"))),
     ];
     if !daemon.library_folders.is_empty() {
         environment.push(("LD_LIBRARY_PATH", folder.libraries().into()));
