@@ -41,6 +41,14 @@ install_debs() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null </dev/null
 }
 
+# has_musl: whether the hook can be built for musl, its best form; rustup is asked for the target once.
+MUSL=$ARCH-unknown-linux-musl
+has_musl() {
+  musl_is_here || rustup target add "$MUSL" >/dev/null 2>&1 || true
+  musl_is_here
+}
+musl_is_here() { [ -d "$(rustc --print target-libdir --target "$MUSL" 2>/dev/null)" ]; }
+
 # locked NAME cmd...: runs cmd while no other checkout does the same in the cache.
 locked() {
   local name=$1
