@@ -1,10 +1,12 @@
 //! Options that say where things are on this machine.
 
 use super::answer::Failure;
+use crate::config::{Config, HostPaths};
 use crate::host::Host;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
+// Each beats `host:` in the configuration.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where things are")]
 pub(super) struct HostArgs {
@@ -17,16 +19,15 @@ pub(super) struct HostArgs {
         hide_env_values = true
     )]
     nvml_library: Option<PathBuf>,
-    /// The root below which the driver's files lie
+    /// The root below which the driver's files lie [default: /]
     #[arg(
         long,
         value_name = "DIR",
         env = "DIVVY_DRIVER_ROOT",
         global = true,
-        default_value = "/",
         hide_env_values = true
     )]
-    driver_root: PathBuf,
+    driver_root: Option<PathBuf>,
     /// The root whose dev folder holds the device nodes [default: the driver root]
     #[arg(long, value_name = "DIR", env = "DIVVY_DEV_ROOT", global = true, hide_env_values = true)]
     dev_root: Option<PathBuf>,
@@ -36,30 +37,21 @@ pub(super) struct HostArgs {
         value_name = "DIR",
         env = "DIVVY_PROC_ROOT",
         global = true,
-        default_value = "/proc",
         hide_env_values = true
     )]
-    proc_root: PathBuf,
+    proc_root: Option<PathBuf>,
     /// Stands for /sys
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "DIVVY_SYS_ROOT",
-        global = true,
-        default_value = "/sys",
-        hide_env_values = true
-    )]
-    sys_root: PathBuf,
-    /// Claims and locks
+    #[arg(long, value_name = "DIR", env = "DIVVY_SYS_ROOT", global = true, hide_env_values = true)]
+    sys_root: Option<PathBuf>,
+    /// Claims and locks [default: /run/divvy]
     #[arg(
         long,
         value_name = "DIR",
         env = "DIVVY_STATE_DIR",
         global = true,
-        default_value = "/run/divvy",
         hide_env_values = true
     )]
-    state_dir: PathBuf,
+    state_dir: Option<PathBuf>,
     /// A folder that engines read CDI specs from; repeated, a later one wins [default: /etc/cdi and /var/run/cdi]
     #[arg(
         long = "cdi-dir",
@@ -83,30 +75,29 @@ pub(super) struct HostArgs {
 }
 
 impl HostArgs {
-    /// The host, with absolute paths: specs and claims outlive the current folder.
+    /// The host: what the options say, else the configuration, else the defaults. With absolute paths, since
+    /// specs and claims outlive the current folder.
     pub(super) fn host(self) -> Result<Host, Failure> {
-        let defaults = Host::default();
-        let driver_root = absolute(&self.driver_root)?;
-        let dev_root = self.dev_root.as_deref().map(absolute).transpose()?;
-        let cdi_dirs: Result<Vec<PathBuf>, Failure> =
-            self.cdi_dirs.iter().map(|dir| absolute(dir)).collect();
-        Ok(Host {
-            dev_root: dev_root.unwrap_or_else(|| driver_root.clone()),
-            driver_root,
-            proc_root: absolute(&self.proc_root)?,
-            sys_root: absolute(&self.sys_root)?,
-            state_dir: absolute(&self.state_dir)?,
-            cdi_dirs: Some(cdi_dirs?).filter(|dirs| !dirs.is_empty()).unwrap_or(defaults.cdi_dirs),
-            config: absolute(&self.config)?,
+        let config = std::path::absolute(&self.config)?;
+        let said = Config::load(&config)?.host;
+        Ok(Host { config, ..self.paths()?.or(said).host() })
+    }
+
+    fn paths(self) -> Result<HostPaths, Failure> {
+        let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
+        let cdi_dirs: Result<Vec<PathBuf>, _> =
+            self.cdi_dirs.iter().map(std::path::absolute).collect();
+        Ok(HostPaths {
             // A bare file name is the dynamic linker's to find.
             nvml_library: self.nvml_library,
-            ..Host::default()
+            driver_root: absolute(self.driver_root)?,
+            dev_root: absolute(self.dev_root)?,
+            proc_root: absolute(self.proc_root)?,
+            sys_root: absolute(self.sys_root)?,
+            state_dir: absolute(self.state_dir)?,
+            cdi_dirs: Some(cdi_dirs?).filter(|dirs| !dirs.is_empty()),
         })
     }
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    Ok(std::path::absolute(path)?)
 }
 
 /// Where packages put programs.

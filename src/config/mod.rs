@@ -16,14 +16,21 @@
 //! requests:
 //!   from-environment: false    # DIVVY_REQUEST in a container's environment, which images can set
 //!   from-pod-annotations: false
+//! host:                        # where things are: the command line's options, for hooks as well
+//!   driver-root: /run/nvidia/driver
+//! runtime: runc                # what divvy-runtime runs: runc, crun, or a path
 //! ```
 
 mod error;
+mod host;
 mod read;
+mod runtime;
 #[cfg(test)]
 mod tests;
 
 pub use error::ConfigError;
+pub use host::HostPaths;
+pub use runtime::Runtime;
 
 use crate::inventory::Gpu;
 use crate::request::{Mode, Pin, Request};
@@ -42,6 +49,10 @@ pub struct Config {
     pub cdi_names: Vec<Request>,
     /// Where requests are believed.
     pub requests: RequestSources,
+    /// Where things are on this machine.
+    pub host: HostPaths,
+    /// The OCI runtime behind `divvy-runtime`.
+    pub runtime: Runtime,
 }
 
 /// Places that a request may come from besides the engine's user.

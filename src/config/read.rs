@@ -4,7 +4,7 @@ use super::{Config, ConfigError, Enforced, GpuEntry, GpuPolicy, Level, RequestSo
 use crate::request::{Mode, Pin, Request};
 use crate::suggest::Key;
 use crate::yaml::YamlError;
-use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -21,17 +21,7 @@ impl Config {
     /// # Errors
     /// It can't be read, or something in it has no meaning: where, and what would be right.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let read = |source| ConfigError::Read { path: path.to_owned(), source };
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Config::default()),
-            file => file.map_err(read)?,
-        };
-        let mut text = String::new();
-        file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(read)?;
-        if text.len() as u64 > MAX_BYTES {
-            return Err(ConfigError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
-        }
-        Config::parse(&text, path)
+        Config::parse(&read_text(path)?, path)
     }
 
     /// Reads the text of a configuration; `path` is for errors.
@@ -39,18 +29,41 @@ impl Config {
     /// # Errors
     /// Something has no meaning.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-            return Ok(Config::default());
-        }
-        serde_saphyr::from_str(text).map_err(|error| {
-            let YamlError { message, line, column } = error.into();
-            ConfigError::Wrong { path: path.to_owned(), line, column, message }
-        })
+        document(text, path)
     }
 }
 
+/// The file's text; none, where there is no file.
+pub(super) fn read_text(path: &Path) -> Result<String, ConfigError> {
+    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        file => file.map_err(read)?,
+    };
+    let mut text = String::new();
+    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(read)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(ConfigError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
+    }
+    Ok(text)
+}
+
+/// The one document that a configuration is; the default, where it says nothing.
+pub(super) fn document<T: Default + DeserializeOwned>(
+    text: &str,
+    path: &Path,
+) -> Result<T, ConfigError> {
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Ok(T::default());
+    }
+    serde_saphyr::from_str(text).map_err(|error| {
+        let YamlError { message, line, column } = error.into();
+        ConfigError::Wrong { path: path.to_owned(), line, column, message }
+    })
+}
+
 /// A mapping with known keys.
-trait Table: Default {
+pub(super) trait Table: Default {
     const OF: &'static str;
     const KEYS: &'static [&'static str];
 
@@ -76,13 +89,14 @@ impl<'de, T: Table> Visitor<'de> for TableVisitor<T> {
     }
 }
 
-fn table<'de, T: Table, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn table<'de, T: Table, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_map(TableVisitor(marker::PhantomData))
 }
 
 impl Table for Config {
     const OF: &'static str = "the configuration";
-    const KEYS: &'static [&'static str] = &["gpus", "shares", "cdi-names", "requests"];
+    const KEYS: &'static [&'static str] =
+        &["gpus", "shares", "cdi-names", "requests", "host", "runtime"];
 
     fn set<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
@@ -90,6 +104,8 @@ impl Table for Config {
             "shares" => self.shares = shares(map.next_value()?).map_err(A::Error::custom)?,
             "cdi-names" => self.cdi_names = map.next_value::<Named>()?.0,
             "requests" => self.requests = map.next_value()?,
+            "host" => self.host = map.next_value()?,
+            "runtime" => self.runtime = map.next_value()?,
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
         Ok(())

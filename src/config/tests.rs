@@ -75,6 +75,10 @@ fn mistakes_name_their_line_and_what_was_meant() {
         "requests: {from-env: true}",
         "gpus: [\n",
         "gpus: []\ngpus: []",
+        "host: {driver_root: /}",
+        "host: {driver-root: driver}",
+        "host: {cdi-dirs: []}",
+        "runtime: bin/runc",
         "\u{0}",
     ];
     let shown: Vec<String> =
@@ -89,4 +93,36 @@ fn a_huge_or_unreadable_file_is_an_error() {
     std::fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
     assert!(matches!(Config::load(&path), Err(ConfigError::TooLarge { .. })));
     assert!(matches!(Config::load(folder.path()), Err(ConfigError::Read { .. })));
+}
+
+#[test]
+fn the_host_is_what_the_configuration_says_and_the_defaults() {
+    let config = parse("host:\n  driver-root: /drv\n  state-dir: /s\n  cdi-dirs: [/c]\n").unwrap();
+    let host = config.host.clone().host();
+    assert_eq!((host.dev_root.to_str(), host.state_dir.to_str()), (Some("/drv"), Some("/s")));
+    assert_eq!((host.cdi_dirs, host.proc_root), (vec!["/c".into()], "/proc".into()));
+    let said = HostPaths { driver_root: Some("/other".into()), ..HostPaths::default() };
+    let host = said.or(config.host).host();
+    assert_eq!(
+        (host.driver_root.to_str(), host.dev_root.to_str()),
+        (Some("/other"), Some("/other"))
+    );
+    assert_eq!(host.state_dir.to_str(), Some("/s"));
+    assert_eq!(HostPaths::default().host(), crate::host::Host::default());
+}
+
+#[test]
+fn the_runtime_is_read_whatever_stands_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    let load = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        Runtime::load(&path)
+    };
+    assert_eq!(load("gpus: nonsense\nruntime: crun\n").unwrap(), Runtime::Named("crun".into()));
+    assert_eq!(load("runtime: /opt/runc\n").unwrap(), Runtime::At("/opt/runc".into()));
+    assert_eq!(load("# nothing\n").unwrap(), Runtime::Any);
+    assert_eq!(Runtime::load(Path::new("/nonexistent/divvy")).unwrap(), Runtime::Any);
+    assert!(load("runtime: ../runc").is_err() && load("runtime: [\n").is_err());
+    assert_eq!(Runtime::Any.candidates()[0], Path::new("/usr/local/sbin/runc"));
 }

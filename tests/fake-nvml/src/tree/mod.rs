@@ -24,7 +24,7 @@ use files::{at, file, folder};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The configuration that has divvy manage every GPU of the node.
+/// What has divvy manage every GPU of the node.
 const MANAGED: &str = "\
 # Every GPU of this simulated node is divvy's to set.
 gpus:
@@ -65,9 +65,17 @@ fn fill(dir: &Path, binaries: &Binaries) -> Result<Store, String> {
     Ok(store)
 }
 
-/// Writes the configuration that has divvy manage the node's GPUs.
+/// Writes the configuration that has divvy manage the node's GPUs, and finds the node for whoever reads it:
+/// hooks know no variables. CDI specs go where engines read them.
 pub fn manage(dir: &Path) -> Result<(), String> {
-    file(&dir.join("config.yaml"), MANAGED)
+    let key =
+        |name: &str| name.strip_prefix("DIVVY_").map(|name| name.to_lowercase().replace('_', "-"));
+    let paths = variables(dir).into_iter().filter_map(|(name, value)| {
+        let key = key(name).filter(|key| !matches!(key.as_str(), "cdi-dir" | "config"))?;
+        // JSON's quotes are YAML's.
+        Some(format!("  {key}: {}\n", serde_json::Value::from(value)))
+    });
+    file(&dir.join("config.yaml"), format!("{MANAGED}host:\n{}", paths.collect::<String>()))
 }
 
 /// The variables that point divvy at a node, by name.

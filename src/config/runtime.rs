@@ -1,0 +1,90 @@
+//! `runtime:`, the OCI runtime behind `divvy-runtime`.
+
+use super::ConfigError;
+use super::read::{document, read_text};
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The OCI runtime behind `divvy-runtime`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Runtime {
+    /// Not said: runc, and crun where there is no runc.
+    #[default]
+    Any,
+    /// By its program's name, in the folders that [`Runtime::FOLDERS`] lists.
+    Named(String),
+    /// By its path.
+    At(PathBuf),
+}
+
+impl Runtime {
+    /// Where a runtime is looked for. The environment is the engine's, so its `PATH` is not asked.
+    pub const FOLDERS: [&'static str; 6] =
+        ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+    /// Reads no more of the configuration than which runtime it names: a mistake elsewhere in it must not
+    /// keep containers from being stopped.
+    ///
+    /// # Errors
+    /// The file can't be read, is no YAML, or names the runtime in a way that has no meaning.
+    pub fn load(path: &Path) -> Result<Runtime, ConfigError> {
+        document(&read_text(path)?, path).map(|Only(runtime)| runtime)
+    }
+
+    /// The paths that it may have, best first.
+    #[must_use]
+    pub fn candidates(&self) -> Vec<PathBuf> {
+        let in_folders = |name: &str| Runtime::FOLDERS.map(|folder| Path::new(folder).join(name));
+        match self {
+            Runtime::Any => [in_folders("runc"), in_folders("crun")].concat(),
+            Runtime::Named(name) => in_folders(name).to_vec(),
+            Runtime::At(path) => vec![path.clone()],
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Runtime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Runtime, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let name = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if text.starts_with('/') && !text.ends_with('/') {
+            Ok(Runtime::At(text.into()))
+        } else if !text.is_empty() && text.bytes().all(name) && !text.starts_with('.') {
+            Ok(Runtime::Named(text))
+        } else {
+            Err(D::Error::custom("runtime is a program's name, runc or crun, or its absolute path"))
+        }
+    }
+}
+
+/// A configuration of which one key counts.
+#[derive(Default)]
+struct Only(Runtime);
+
+impl<'de> Deserialize<'de> for Only {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Only, D::Error> {
+        struct Keys;
+
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Only;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the configuration: a mapping")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Only, A::Error> {
+                let mut only = Only::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "runtime" => only.0 = map.next_value()?,
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(only)
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}
