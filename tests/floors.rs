@@ -13,15 +13,15 @@ const FLOORS: [(u8, &[&str]); 8] = [
     (7, &["main", "lib"]),
     (6, &["cli", "hooks"]),
     (5, &["ops", "engines", "doctor", "labels", "metrics", "status"]),
-    (4, &["share", "claim::store"]),
-    (3, &["plan", "edits", "claim::repair"]),
+    (4, &["share", "refused", "claim::store"]),
+    (3, &["plan", "edits", "oci", "claim::repair"]),
     (2, &["hook_args", "request", "inventory", "claim", "config", "compat"]),
     (1, &["nvml", "driver_files", "host"]),
     (0, &["cdi", "suggest", "yaml"]),
 ];
 
 /// Rooms that may use another of their own floor, one way only, each with its reason.
-const SIDEWAYS: [(&str, &str); 7] = [
+const SIDEWAYS: [(&str, &str); 9] = [
     // A claim is a request with a life.
     ("claim", "request"),
     // Its steps name profiles and placements.
@@ -33,6 +33,9 @@ const SIDEWAYS: [(&str, &str); 7] = [
     // A policy is for the GPUs that match, and names requests.
     ("config", "inventory"),
     ("config", "request"),
+    // A hook's arguments name requests, and refusals by the id of the claim that was not made.
+    ("hook_args", "request"),
+    ("hook_args", "claim"),
     // The driver's files are looked for under the host's roots.
     ("driver_files", "host"),
 ];

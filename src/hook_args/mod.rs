@@ -1,5 +1,7 @@
-//! The arguments of `divvy-hook create-container`: what the generator writes into a CDI spec and
-//! what the hook reads back from it.
+//! The arguments of `divvy-hook`: what is written into CDI specs and configurations of containers, and what
+//! the hook reads back from there.
+//!
+//! Those of `create-container`:
 //!
 //! | argument | repeats | what the hook does |
 //! |---|---|---|
@@ -18,13 +20,19 @@
 //! One entry does the work of all devices: `--device-link` may name the nodes of every GPU, and
 //! only those that the container was given get a link.
 
+mod create_runtime;
+
+pub use create_runtime::{
+    CREATE_RUNTIME, CreateRuntime, CreateRuntimeError, POSTSTOP, PRECREATE, PRESTART, poststop,
+};
+
 use std::fmt;
 use std::str::FromStr;
 
 /// The program's name, the first element of `args` in a hook entry.
 pub const PROGRAM: &str = "divvy-hook";
 
-/// The stage, the second element.
+/// The stage of the static work, the second element.
 pub const CREATE_CONTAINER: &str = "create-container";
 
 /// What a hook entry carries as `env`. An entry without one, or with an empty one, inherits the
