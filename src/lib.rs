@@ -6,8 +6,8 @@
 //! |---|---|
 //! | 6 | `cli` |
 //! | 5 | `engines`, [`ops`] |
-//! | 4 | [`claim::store`], `share` |
-//! | 3 | [`claim::repair`], [`edits`], [`plan`] |
+//! | 4 | [`claim::store`], [`refused`], `share` |
+//! | 3 | [`claim::repair`], [`edits`], [`oci`], [`plan`] |
 //! | 2 | [`claim`], [`config`], [`hook_args`], [`inventory`], [`request`] |
 //! | 1 | [`driver_files`], [`host`], `nvml` |
 
@@ -24,8 +24,10 @@ pub mod host;
 pub mod inventory;
 #[cfg(feature = "nvml")]
 pub mod nvml;
+pub mod oci;
 pub mod ops;
 pub mod plan;
+pub mod refused;
 pub mod request;
 #[cfg(feature = "nvml")]
 pub mod share;
