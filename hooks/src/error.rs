@@ -41,9 +41,56 @@ pub(crate) enum Error {
         "the host's {path} is no ELF program; name the real one with `divvy cdi generate --ldconfig-path`"
     )]
     LdconfigScript { path: String },
+    #[error(transparent)]
+    Config(#[from] divvy::config::ConfigError),
+    #[error(transparent)]
+    Parse(#[from] divvy::oci::ParseError),
+    #[error(transparent)]
+    Find(#[from] divvy::oci::FindError),
+    #[error("what was granted can't be put into the container's configuration: {0}")]
+    Apply(#[from] cdi::ApplyError),
+    /// A refusal, in the words of `divvy prepare`.
+    #[error("{0}")]
+    Refused(String),
+    #[error("divvy {what}: {said}")]
+    Divvy { what: &'static str, said: String },
+    #[error("can't run {program}: {source}; install divvy beside its hook, or as /usr/bin/divvy")]
+    Run { program: String, source: std::io::Error },
+    #[error("{program} did not end within {seconds} seconds, and was ended; see `divvy doctor`")]
+    Late { program: String, seconds: u64 },
+    #[error(
+        "{cause}; and what was made for the container could not be taken back ({undo}): `divvy reconcile` does that later"
+    )]
+    Undo { cause: Box<Error>, undo: Box<Error> },
+    #[error("{cause}; and that could not be kept for `divvy claims --refused`: {unkept}")]
+    Unkept { cause: Box<Error>, unkept: divvy::refused::RefusedError },
+    #[error("the kernel gives no random number: {0}")]
+    Random(std::io::Error),
+    #[error("can't run the OCI runtime {}: {source}", path.display())]
+    Exec { path: std::path::PathBuf, source: std::io::Error },
+    #[error("there is no OCI runtime {}: install runc or crun, or name one with runtime: in /etc/divvy/config.yaml", places(.0))]
+    NoRuntime(divvy::config::Runtime),
+}
+
+/// Where a runtime was looked for.
+fn places(runtime: &divvy::config::Runtime) -> String {
+    use divvy::config::Runtime;
+    let folders = Runtime::FOLDERS.join(", ");
+    match runtime {
+        Runtime::Any => format!("runc or crun in {folders}"),
+        Runtime::Named(name) => format!("{name} in {folders}"),
+        Runtime::At(path) => path.display().to_string(),
+    }
 }
 
 impl Error {
+    /// The error as one line: runtimes and logs take no more of it.
+    pub(crate) fn line(&self) -> String {
+        let text = self.to_string();
+        let lines = text.lines().map(str::trim).filter(|line| !line.trim_matches('^').is_empty());
+        lines.collect::<Vec<_>>().join("; ")
+    }
+
     /// Makes the error of a system call that was to do `action` with `path`.
     pub(crate) fn system(action: &'static str, path: &str) -> impl FnOnce(Errno) -> Self {
         move |source| Self::System { action, path: path.to_owned(), source }

@@ -1,0 +1,109 @@
+//! `divvy-runtime`: stands in front of runc or crun with their command line, and serves a container's request
+//! before it is created. Whatever else it is asked goes straight through.
+
+mod args;
+mod log;
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use divvy::claim::{ClaimId, ContainerRef};
+use divvy::config::Runtime;
+use divvy::host::Host;
+use divvy::oci;
+use divvy::refused::Refused;
+
+use crate::bundle::Bundle;
+use crate::error::Error;
+use crate::{program, road};
+use args::{Create, Line};
+
+/// Runs the runtime that this process stands in front of.
+pub fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let line = Line::read(&args);
+    let error = match &line.create {
+        None => pass_on(&args),
+        Some(create) => start(create, &args),
+    };
+    // Only what failed comes here: the runtime has taken this process's place.
+    log::tell(&line, &error.line());
+    ExitCode::FAILURE
+}
+
+/// Serves the container, where it asks for something, and becomes the runtime.
+fn start(create: &Create, args: &[OsString]) -> Error {
+    match serve(create) {
+        Ok(None) => pass_on(args),
+        Ok(Some(claim)) => road::undo(&claim, pass_on(args)),
+        Err(error) => error,
+    }
+}
+
+/// Edits the configuration of a container that asks. Answers the claim that was made for it.
+fn serve(create: &Create) -> Result<Option<ClaimId>, Error> {
+    let Some(bundle) = Bundle::open(&create.bundle, &create.config)? else { return Ok(None) };
+    if !oci::may_ask(&bundle.config) {
+        return Ok(None);
+    }
+    let mut config = oci::parse(&bundle.config)?;
+    let hook = program::hook();
+    let (settings, host) = program::configuration()?;
+    let Some(asked) = road::find(&config, &settings, &hook, false)? else { return Ok(None) };
+    let container =
+        ContainerRef { id: create.container.clone(), bundle: bundle.real_path()?.into() };
+    let id = ClaimId::of_container(&container);
+    let served = road::serve(&mut config, &id, &asked, &hook, std::process::id()).and_then(|()| {
+        let replaced = written(&config).and_then(|edited| bundle.replace(&edited));
+        replaced.map_err(|error| road::undo(&id, error))
+    });
+    match served {
+        Ok(()) => Ok(Some(id)),
+        Err(error) => {
+            // Best effort: the engine is told in any case.
+            let kept = Refused {
+                container: Some(create.container.chars().take(128).collect()),
+                requests: Some(asked.requests.to_string()),
+                ..Refused::new(id, &error.line())
+            };
+            let _ = kept.keep(&host);
+            Err(error)
+        }
+    }
+}
+
+fn written(config: &serde_json::Value) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(config)
+        .map_err(|source| Error::Json { what: "the edited configuration".to_owned(), source })
+}
+
+/// Becomes the runtime, with the command line and the environment that this process was given. Returns only
+/// where it can't.
+fn pass_on(args: &[OsString]) -> Error {
+    match runtime() {
+        Ok(path) => {
+            let mut command = Command::new(&path);
+            if let Some((name, rest)) = args.split_first() {
+                command.arg0(name).args(rest);
+            }
+            Error::Exec { path, source: command.exec() }
+        }
+        Err(error) => error,
+    }
+}
+
+/// The first of the configured runtime's places where something is that isn't this program.
+fn runtime() -> Result<PathBuf, Error> {
+    let configured = Runtime::load(&Host::default().config)?;
+    let own = rustix::fs::stat("/proc/self/exe").ok();
+    for candidate in configured.candidates() {
+        let Ok(there) = rustix::fs::stat(&candidate) else { continue };
+        if own.is_some_and(|own| (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)) {
+            continue;
+        }
+        return Ok(candidate);
+    }
+    Err(Error::NoRuntime(configured))
+}
