@@ -19,12 +19,6 @@ pub(super) const DROP_IN: &str = "/etc/containerd/conf.d/99-divvy.toml";
 const ANNOTATIONS: [&str; 2] = ["divvy.request", "divvy.request/*"];
 const RUNC: &str = "io.containerd.runc.v2";
 
-/// The version in `containerd github.com/containerd/containerd/v2 v2.1.9 …`, major and minor.
-pub(super) fn version(said: &str) -> Option<(u32, u32)> {
-    let mut numbers = said.split_whitespace().nth(2)?.trim_start_matches('v').split('.');
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
 /// Takes in what the configuration imports, and what that imports.
 pub(super) fn load(tree: &mut Tree, config: &Path) -> Result<(), Error> {
     let mut pending = vec![config.to_owned()];

@@ -10,8 +10,15 @@ pub(super) const CONFIG: &str = "/etc/docker/daemon.json";
 
 const DEFAULT: [&str; 1] = ["default-runtime"];
 const CDI: [&str; 2] = ["features", "cdi"];
+/// From this Docker on, CDI is on unless `features` says otherwise (moby pull request 49963).
+const CDI_ON: (u32, u32) = (28, 2);
 
-pub(super) fn wanted(path: &Path, base: &Files, options: &Options) -> Result<Vec<Wanted>, Error> {
+pub(super) fn wanted(
+    path: &Path,
+    base: &Files,
+    options: &Options,
+    version: Option<(u32, u32)>,
+) -> Result<Vec<Wanted>, Error> {
     let text = document(base.get(path).map(String::as_str));
     let value = json::parse(path, text)?;
     for key in ["runtimes", "features"] {
@@ -23,7 +30,11 @@ pub(super) fn wanted(path: &Path, base: &Files, options: &Options) -> Result<Vec
     }
     let mut text = text.to_owned();
     let mut why = vec![format!("the runtime {}", options.runtime_name)];
-    if options.cdi && value.pointer("/features/cdi") != Some(&Value::Bool(true)) {
+    let cdi = match at(&value, &CDI) {
+        Some(said) => said == Value::Bool(true),
+        None => version.is_some_and(|version| version >= CDI_ON),
+    };
+    if options.cdi && !cdi {
         text = json::set(&text, &CDI, &json!(true));
         why.push("CDI devices".to_owned());
     }
@@ -94,17 +105,15 @@ fn without_empty_parent(text: &str, keys: &[&str], before: &Value) -> String {
     text.to_owned()
 }
 
-/// On SIGHUP dockerd reads its runtimes again; CDI is set up when it starts.
+/// On SIGHUP dockerd reads its runtimes again. It sets CDI up when it starts, and keeps a default runtime that its
+/// file no longer names (tried, 26.1 and 28.5).
 pub(super) fn activation(path: &Path, before: Option<&str>, after: Option<&str>) -> Activation {
-    let cdi = |text: Option<&str>| {
-        json::parse(path, document(text)).ok().and_then(|value| at(&value, &CDI))
-    };
-    if cdi(before) == cdi(after) {
-        Activation::Reload { service: "docker" }
-    } else {
-        Activation::Restart {
-            service: "docker",
-            warning: Some("it stops running containers unless live-restore is on"),
-        }
+    let read = |text| json::parse(path, document(text)).unwrap_or_default();
+    let (before, after) = (read(before), read(after));
+    let loses_default = at(&before, &DEFAULT).is_some() && at(&after, &DEFAULT).is_none();
+    if at(&before, &CDI) == at(&after, &CDI) && !loses_default {
+        return Activation::Reload { service: "docker" };
     }
+    let warning = Some("it stops running containers unless live-restore is on");
+    Activation::Restart { service: "docker", warning }
 }

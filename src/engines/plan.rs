@@ -137,7 +137,7 @@ fn wanted(
 ) -> Result<Vec<Wanted>, Error> {
     let (own, base) = (places.own.as_slice(), &undone.files);
     match (engine, own, &places.shared) {
-        (Engine::Docker, _, Some(config)) => docker::wanted(config, base, options),
+        (Engine::Docker, _, Some(config)) => docker::wanted(config, base, options, current.version),
         (Engine::Containerd, [drop_in], Some(config)) => {
             let node = containerd::Node { config, drop_in, files: base, version: current.version };
             let (wanted, notes) = node.wanted(options)?;

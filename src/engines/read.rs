@@ -15,7 +15,8 @@ const MAX_BYTES: u64 = 1 << 20;
 pub struct Current {
     /// The files that the engine reads, and those that divvy would write, as far as they are there.
     pub files: Files,
-    /// containerd's version, major and minor, where it is known: it decides how files are merged.
+    /// The version, major and minor, where it matters and is known: how containerd joins files, and whether
+    /// Docker's CDI is on by itself.
     pub version: Option<(u32, u32)>,
     /// What divvy did earlier.
     pub record: Option<Record>,
@@ -73,7 +74,10 @@ pub fn read(engine: Engine, options: &Options, root: &Path) -> Result<Current, E
     }
     current.missing_folders = missing_folders(root, places.all());
     current.files = tree.files;
-    current.version = (engine == Engine::Containerd).then(|| containerd_version(root)).flatten();
+    current.version = match engine {
+        Engine::Containerd | Engine::Docker => installed_version(engine, root),
+        Engine::Podman | Engine::Crio => None,
+    };
     Ok(current)
 }
 
@@ -160,11 +164,21 @@ fn missing_folders<'a>(root: &Path, paths: impl Iterator<Item = &'a PathBuf>) ->
     missing
 }
 
-/// What `containerd --version` says. Of another root's program nothing is run.
-fn containerd_version(root: &Path) -> Option<(u32, u32)> {
+/// The version that the engine's program says. Of another root's program nothing is run.
+fn installed_version(engine: Engine, root: &Path) -> Option<(u32, u32)> {
     if root != Path::new("/") {
         return None;
     }
-    let said = Command::new("containerd").arg("--version").stdin(Stdio::null()).output().ok()?;
-    containerd::version(&String::from_utf8_lossy(&said.stdout))
+    let said =
+        Command::new(engine.program()).arg("--version").stdin(Stdio::null()).output().ok()?;
+    version(&String::from_utf8_lossy(&said.stdout))
+}
+
+/// The first word that is a version, in `containerd github.com/containerd/containerd/v2 v2.1.9 …` or
+/// `Docker version 28.5.2+dfsg4, build …`: major and minor.
+pub(super) fn version(said: &str) -> Option<(u32, u32)> {
+    said.split_whitespace().find_map(|word| {
+        let mut numbers = word.trim_start_matches('v').split('.');
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    })
 }

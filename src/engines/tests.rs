@@ -151,8 +151,14 @@ fn docker() {
     let nvidia = "{\n    \"features\": {\n        \"cdi\": true\n    },\n    \"log-driver\": \"json-file\",\n    \
                   \"runtimes\": {\n        \"nvidia\": {\n            \"args\": [],\n            \
                   \"path\": \"nvidia-container-runtime\"\n        }\n    }\n}\n";
-    let cases: [Case; 7] = [
+    let cases: [Case; 9] = [
         ("no file", &[], None),
+        ("Docker 28.2: CDI is on", &[(DAEMON, "{}\n")], Some((28, 2))),
+        (
+            "Docker 28.2: CDI is said to be off",
+            &[(DAEMON, "{\"features\": {\"cdi\": false}}\n")],
+            Some((28, 2)),
+        ),
         ("an empty file", &[(DAEMON, "")], None),
         ("no members", &[(DAEMON, "{}\n")], None),
         ("features kept", &[(DAEMON, typical)], None),
@@ -500,14 +506,30 @@ fn a_pipe_in_place_of_a_file_is_not_waited_for() {
 }
 
 #[test]
-fn containerd_s_version_is_read() {
+fn versions_are_read() {
     let cases = [
         ("containerd github.com/containerd/containerd 1.7.24~ds1 1.7.24~ds1-6", Some((1, 7))),
         ("containerd github.com/containerd/containerd/v2 v2.1.9 abc", Some((2, 1))),
+        ("Docker version 28.5.2+dfsg4, build 3ef3c07", Some((28, 5))),
         ("containerd", None),
         ("", None),
     ];
     for (said, version) in cases {
-        assert_eq!(super::containerd::version(said), version, "{said}");
+        assert_eq!(super::read::version(said), version, "{said}");
+    }
+}
+
+#[test]
+fn docker_started_again_only_where_it_must_be() {
+    let on = "{\"features\": {\"cdi\": true}}";
+    let default = Options { set_as_default: true, ..options() };
+    for (text, options, again_after_removal) in
+        [(on, options(), false), (on, default, true), ("{}", options(), true)]
+    {
+        let machine = Machine::new(&[(DAEMON, text)]);
+        let configured = machine.configure(Engine::Docker, &options).activation;
+        assert_eq!(configured == Activation::Reload { service: "docker" }, text == on);
+        let removed = machine.remove(Engine::Docker).activation;
+        assert_eq!(matches!(removed, Activation::Restart { .. }), again_after_removal, "{text}");
     }
 }
