@@ -5,6 +5,7 @@
 mod bed;
 mod ground;
 mod mps;
+mod runtime_configure;
 mod static_cdi;
 
 use bed::{Bed, Cgroup, Ran, Suite};
