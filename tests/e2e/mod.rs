@@ -7,6 +7,7 @@ mod ground;
 mod mps;
 mod runtime_configure;
 mod static_cdi;
+mod static_work;
 
 use bed::{Bed, Cgroup, Ran, Suite};
 
