@@ -5,7 +5,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 6 | `cli` |
-//! | 5 | `engines`, [`ops`] |
+//! | 5 | `engines`, [`ops`], [`status`] |
 //! | 4 | [`claim::store`], [`refused`], `share` |
 //! | 3 | [`claim::repair`], [`edits`], [`oci`], [`plan`] |
 //! | 2 | [`claim`], [`config`], [`hook_args`], [`inventory`], [`request`] |
@@ -31,5 +31,6 @@ pub mod refused;
 pub mod request;
 #[cfg(feature = "nvml")]
 pub mod share;
+pub mod status;
 mod suggest;
 mod yaml;

@@ -4,6 +4,7 @@ use crate::host::ProcessRef;
 use crate::inventory::{ComputeMode, Placement, ProfileName};
 use crate::request::{Interval, MpsLimits};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::PathBuf;
 
 /// One step. GPUs are named by UUID.
@@ -57,6 +58,32 @@ pub enum Step {
         /// Whose processes may connect.
         uid: u32,
     },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::EnableMig { gpu } => write!(f, "turn on MIG mode of {gpu}"),
+            Step::CreateGpuInstance { gpu, profile, placement, .. } => {
+                write!(f, "create the GPU instance {profile} at {} on {gpu}", placement.start)
+            }
+            Step::CreateComputeInstance { gpu, .. } => {
+                write!(f, "create the compute instance in it on {gpu}")
+            }
+            Step::MakeCapabilityNodes { gpu } => {
+                write!(f, "make the capability nodes of the MIG device on {gpu}")
+            }
+            Step::SetTimeSlice { gpu, interval } => {
+                write!(f, "set the time-slice interval of {gpu} to {interval}")
+            }
+            Step::SetExclusiveProcess { gpu } => {
+                write!(f, "set the compute mode of {gpu} to EXCLUSIVE_PROCESS")
+            }
+            Step::StartMps { uid, .. } => {
+                write!(f, "start an MPS control daemon and its server for uid {uid}")
+            }
+        }
+    }
 }
 
 /// A step in the journal: planned, begun or done.

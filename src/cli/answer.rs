@@ -15,6 +15,8 @@ pub(super) enum Exit {
     Usage,
     /// It would not.
     Refused,
+    /// Others were in the way; later it may.
+    Busy,
 }
 
 impl From<Exit> for ExitCode {
@@ -24,6 +26,7 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::Refused => 3,
+            Exit::Busy => 4,
         })
     }
 }

@@ -2,8 +2,15 @@
 
 mod answer;
 mod cdi;
+mod claims;
 mod host;
+mod machine;
+mod plan;
+mod prepare;
+mod reconcile;
+mod release;
 mod runtime;
+mod status;
 
 use crate::share::mps;
 use answer::{Answer, Exit, Failure};
@@ -40,6 +47,18 @@ enum Command {
         #[command(subcommand)]
         command: runtime::Command,
     },
+    /// Show what would be done for requests, or why they can't be met; changes nothing
+    Plan(plan::Plan),
+    /// Make the devices for a claim, and a CDI device that stands for them
+    Prepare(prepare::Prepare),
+    /// Take claims back, with everything that was made for them alone
+    Release(release::Release),
+    /// Show who holds what
+    Claims(claims::Claims),
+    /// Show the node as a picture
+    Status(status::StatusArgs),
+    /// Bring claims and node to agree: takes back what dead containers and crashes left
+    Reconcile(reconcile::Reconcile),
     /// Becomes an MPS control daemon: divvy starts it so, and nobody else
     #[command(hide = true, name = mps::LAUNCH)]
     MpsLaunch {
@@ -69,6 +88,12 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
         None => Ok(Answer::text(Cli::command().render_help().to_string())),
         Some(Command::Cdi { command }) => cdi::run(&host, command),
         Some(Command::Runtime { command }) => runtime::run(command),
+        Some(Command::Plan(args)) => plan::run(&host, &args),
+        Some(Command::Prepare(args)) => prepare::run(&host, &args),
+        Some(Command::Release(args)) => release::run(&host, &args),
+        Some(Command::Claims(args)) => claims::run(&host, &args),
+        Some(Command::Status(args)) => status::run(&host, &args),
+        Some(Command::Reconcile(args)) => reconcile::run(&host, &args),
         Some(Command::MpsLaunch { arguments }) => match mps::launch(&arguments) {
             Ok(()) => Ok(Answer::text(String::new())),
             Err(message) => Err(Failure { exit: Exit::Failed, message, answer: None }),

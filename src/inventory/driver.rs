@@ -1,7 +1,7 @@
 //! The driver's values and ours, each from the other.
 
-use super::{ComputeMode, Placement};
-use crate::nvml::{self, Slices};
+use super::{ComputeMode, PciAddress, Placement};
+use crate::nvml::{self, Pci, Slices};
 
 impl From<nvml::ComputeMode> for ComputeMode {
     fn from(mode: nvml::ComputeMode) -> Self {
@@ -20,6 +20,14 @@ impl From<ComputeMode> for nvml::ComputeMode {
             ComputeMode::Prohibited => nvml::ComputeMode::Prohibited,
             ComputeMode::ExclusiveProcess => nvml::ComputeMode::ExclusiveProcess,
         }
+    }
+}
+
+impl PciAddress {
+    /// The address as NVML tells it; `None` where that is none.
+    pub(crate) fn of(pci: &Pci) -> Option<PciAddress> {
+        let (bus, device) = (u8::try_from(pci.bus).ok()?, u8::try_from(pci.device).ok()?);
+        Some(PciAddress { domain: pci.domain, bus, device })
     }
 }
 

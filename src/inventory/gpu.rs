@@ -85,7 +85,7 @@ pub enum ComputeMode {
 }
 
 /// A PCI address, `0000:1a:00.0` as sysfs writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PciAddress {
     /// PCI domain.
     pub domain: u32,

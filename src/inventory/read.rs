@@ -168,13 +168,9 @@ fn describe(device: &Device<'_>, index: u32, uuid: String) -> Result<Gpu, NvmlEr
 }
 
 fn pci_address(index: u32, pci: &Pci) -> Result<PciAddress, String> {
-    match (u8::try_from(pci.bus), u8::try_from(pci.device)) {
-        (Ok(bus), Ok(device)) => Ok(PciAddress { domain: pci.domain, bus, device }),
-        _ => Err(format!(
-            "GPU {index}: the driver gives it the PCI address {:?}, which is none",
-            pci.bus_id
-        )),
-    }
+    PciAddress::of(pci).ok_or_else(|| {
+        format!("GPU {index}: the driver gives it the PCI address {:?}, which is none", pci.bus_id)
+    })
 }
 
 fn compute_mode(device: &Device<'_>) -> Result<ComputeMode, NvmlError> {

@@ -2,6 +2,17 @@
 
 pub mod bind;
 pub mod generate;
+#[cfg(feature = "nvml")]
+pub mod grant;
+#[cfg(feature = "nvml")]
+mod journal;
 pub mod list;
+#[cfg(feature = "nvml")]
+pub mod prepare;
+#[cfg(feature = "nvml")]
+pub mod reconcile;
 pub mod refresh;
+#[cfg(feature = "nvml")]
+pub mod release;
+pub mod spec_file;
 pub mod validate;

@@ -156,7 +156,9 @@ pub fn undo(node: &Node<'_>, device: &Device, entry: &Entry) -> Result<Undone, S
             let wanted = WantedCompute { record: device, gpu, profile_id: *profile_id };
             mig::destroy_compute_instance(node, &wanted, &begun)
         }
-        (Step::MakeCapabilityNodes { .. }, Before::Missing(paths)) => nodes::remove(node, paths),
+        (Step::MakeCapabilityNodes { .. }, Before::Missing(paths)) => {
+            nodes::remove(node.host, paths)
+        }
         (Step::SetTimeSlice { gpu, interval }, Before::Interval(before)) => {
             time_slicing::restore(node, gpu, *interval, *before)
         }
@@ -170,6 +172,22 @@ pub fn undo(node: &Node<'_>, device: &Device, entry: &Entry) -> Result<Undone, S
     match undone {
         Err(error) if error.is(Code::GpuIsLost) => Ok(Undone::Lost),
         undone => undone,
+    }
+}
+
+/// Undoes what can be left of a step of an older boot or driver load: nothing that was the driver's.
+///
+/// # Errors
+/// It can't be undone now; it may be tried again.
+pub fn undo_outlived(host: &Host, settings: &Settings, entry: &Entry) -> Result<(), ShareError> {
+    match (&entry.step, &entry.before) {
+        (Step::StartMps { .. }, Some(Before::Folder(folder))) => {
+            Ok(mps::stop(host, settings, folder)?)
+        }
+        (Step::MakeCapabilityNodes { .. }, Some(Before::Missing(paths))) => {
+            nodes::remove(host, paths).map(drop)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -83,9 +83,9 @@ fn modprobe(node: &Node<'_>, capability: &Capability) {
 }
 
 /// Removes what was made, and nothing that has become something else.
-pub(super) fn remove(node: &Node<'_>, made: &[PathBuf]) -> Result<Undone, ShareError> {
-    let folder = node.host.dev("nvidia-caps");
-    let links = node.host.dev("char");
+pub(super) fn remove(host: &Host, made: &[PathBuf]) -> Result<Undone, ShareError> {
+    let folder = host.dev("nvidia-caps");
+    let links = host.dev("char");
     for path in made.iter().rev() {
         let ours = match path.parent() {
             Some(parent) if parent == folder => is_node(path),

@@ -6,6 +6,8 @@ mod refresh;
 mod spec_args;
 mod validate;
 
+pub(super) use spec_args::installed_entry;
+
 use super::answer::{Answer, Failure};
 use crate::host::Host;
 use clap::Subcommand;

@@ -197,7 +197,12 @@ impl SpecArgs {
     }
 }
 
-/// The hook that came with this program.
+/// The hook that came with this program, for the containers of prepared claims.
+pub(in crate::cli) fn installed_entry() -> Option<HookEntry> {
+    let path = installed(PROGRAM).to_str()?.to_owned();
+    Some(HookEntry { path, ldconfig: None, without: BTreeSet::new() })
+}
+
 /// The devices that exist, by one NVML session.
 pub(super) fn inventory(host: &Host) -> Result<Inventory, InventoryError> {
     let session = inventory::open(host)?;

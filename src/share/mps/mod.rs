@@ -160,6 +160,42 @@ fn set_limits(control: &Control<'_>, daemon: &Daemon) -> Result<(), MpsError> {
     Ok(())
 }
 
+/// Gives a daemon that serves other limits: for its server and for those that follow it.
+///
+/// # Errors
+/// It doesn't answer, or doesn't take them.
+pub fn change_limits(
+    host: &Host,
+    settings: &Settings,
+    folder: &Path,
+    devices: usize,
+    limits: &MpsLimits,
+) -> Result<(), MpsError> {
+    let folder = Folder::known(host, folder)?;
+    let timeout = settings.command_timeout;
+    let control = Control { program: program(host)?, folder: &folder, timeout };
+    let threads = limits.threads.map_or_else(|| "100".to_owned(), |threads| threads.to_string());
+    // No limit is what 0 is taken for.
+    let memory =
+        limits.memory.map_or_else(|| "0".to_owned(), |memory| format!("{}M", memory.mib()));
+    control.expect(&format!("set_default_active_thread_percentage {threads}"))?;
+    read_back(&control, "get_default_active_thread_percentage", &format!("{threads}.0"))?;
+    for index in 0..devices {
+        control.expect(&format!("set_default_device_pinned_mem_limit {index} {memory}"))?;
+        if let Some(memory) = limits.memory {
+            let get = format!("get_default_device_pinned_mem_limit {index}");
+            read_back(&control, &get, &shown_memory(memory))?;
+        }
+    }
+    for server in control.servers()? {
+        control.expect(&format!("set_active_thread_percentage {server} {threads}"))?;
+        for index in 0..devices {
+            control.expect(&format!("set_device_pinned_mem_limit {server} {index} {memory}"))?;
+        }
+    }
+    Ok(())
+}
+
 fn read_back(control: &Control<'_>, command: &str, wanted: &str) -> Result<(), MpsError> {
     let answer = control.expect(command)?;
     if answer == wanted {

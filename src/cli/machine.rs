@@ -1,0 +1,100 @@
+//! What commands that change the node stand on: the driver, the records, the configuration.
+
+use super::answer::{AnswerArgs, Exit, Failure, Form};
+use crate::claim::store::{Store, StoreError};
+use crate::config::Config;
+use crate::host::Host;
+use crate::inventory;
+use crate::nvml::Session;
+use crate::plan::Refusal;
+use crate::request::{ListError, Requests};
+use crate::share::{Node, Settings};
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The driver and the records, opened.
+pub(super) struct Machine<'a> {
+    host: &'a Host,
+    nvml: Session,
+    settings: Settings,
+    pub(super) store: Store,
+}
+
+impl<'a> Machine<'a> {
+    pub(super) fn open(host: &'a Host) -> Result<Machine<'a>, Failure> {
+        let settings = Settings::new(std::env::current_exe()?);
+        Ok(Machine { host, nvml: inventory::open(host)?, settings, store: Store::open(host)? })
+    }
+
+    pub(super) fn node(&self) -> Node<'_> {
+        Node { host: self.host, nvml: &self.nvml, settings: &self.settings }
+    }
+
+    pub(super) fn config(&self) -> Result<Config, Failure> {
+        Ok(Config::load(&self.host.config)?)
+    }
+}
+
+/// How long to wait for other divvy processes.
+#[derive(Debug, Args)]
+pub(super) struct WaitArgs {
+    /// How long other divvy processes may keep this one waiting, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "DIVVY_WAIT",
+        default_value_t = 30,
+        hide_env_values = true
+    )]
+    wait: u64,
+}
+
+impl WaitArgs {
+    pub(super) fn patience(&self) -> Duration {
+        // Longer than anyone waits, and no overflow of the clock.
+        Duration::from_secs(self.wait.min(24 * 60 * 60))
+    }
+}
+
+/// Requests, as words or in a file.
+#[derive(Debug, Args)]
+pub(super) struct RequestArgs {
+    /// What is wanted: exclusive, time-slicing, mps:threads=25, mig:1g.10gb, mig:3g.40gb/mps, 2x mig:1g.10gb @0 …
+    #[arg(value_name = "REQUEST", required_unless_present = "file")]
+    requests: Vec<String>,
+    /// Read the requests from a JSON or YAML list
+    #[arg(long, short, value_name = "FILE", conflicts_with = "requests")]
+    file: Option<PathBuf>,
+}
+
+impl RequestArgs {
+    pub(super) fn requests(&self) -> Result<Requests, Failure> {
+        let Some(file) = &self.file else {
+            let read = Requests::from_texts(&self.requests);
+            return read.map_err(|error| Failure::new(Exit::Usage, error));
+        };
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+        let text =
+            std::fs::read_to_string(file).map_err(|e| Failure::new(Exit::Failed, failed(&e)))?;
+        let wrong = |error: ListError| Failure::new(Exit::Usage, failed(&error));
+        Requests::from_document(&text).map_err(wrong)
+    }
+}
+
+/// A refusal: a sentence for people, and on stdout the whole of it for programs.
+pub(super) fn refused(answer: &AnswerArgs, refusal: &Refusal) -> Failure {
+    let text = match answer.output {
+        Form::Table => None,
+        Form::Json | Form::Yaml => answer.render(refusal, String::new).ok(),
+    };
+    Failure { answer: text, ..Failure::new(Exit::Refused, refusal) }
+}
+
+/// Whether waiting longer would have helped.
+pub(super) fn store_exit(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Busy { .. } => Exit::Busy,
+        _ => Exit::Failed,
+    }
+}

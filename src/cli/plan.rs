@@ -1,0 +1,48 @@
+//! `divvy plan`.
+
+use super::answer::{Answer, AnswerArgs, Failure};
+use super::machine::{self, Machine, RequestArgs};
+use crate::host::Host;
+use crate::ops::prepare::look;
+use crate::plan::{DeviceRef, Plan as Planned};
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    requests: RequestArgs,
+    /// The uid whose processes will be MPS clients
+    #[arg(long, value_name = "UID", default_value_t = 0)]
+    uid: u32,
+    #[command(flatten)]
+    answer: AnswerArgs,
+}
+
+pub(super) fn run(host: &Host, args: &Plan) -> Result<Answer, Failure> {
+    let requests = args.requests.requests()?;
+    let machine = Machine::open(host)?;
+    let config = machine.config()?;
+    match look(&machine.node(), &machine.store, &config, &requests, args.uid)? {
+        Ok(plan) => {
+            let text = args.answer.render(&plan, || tell(&plan))?;
+            let notes = plan.notes.iter().map(|note| format!("divvy: {note}"));
+            Ok(Answer { text, notes: notes.collect() })
+        }
+        Err(refusal) => Err(machine::refused(&args.answer, &refusal)),
+    }
+}
+
+fn tell(plan: &Planned) -> String {
+    let steps = plan.new.iter().flat_map(|device| &device.steps);
+    let mut lines: Vec<String> =
+        steps.enumerate().map(|(n, step)| format!("{}. {step}", n + 1)).collect();
+    let joins = plan.parts.iter().filter_map(|part| match &part.device {
+        DeviceRef::Join(id) => Some(format!("joins device {id}, which other claims hold as well")),
+        DeviceRef::New(_) => None,
+    });
+    lines.extend(joins);
+    if lines.is_empty() {
+        lines.push("nothing has to be done on the node: the device is free".to_owned());
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,89 @@
+//! `divvy prepare`.
+
+use super::answer::{Answer, AnswerArgs, Exit, Failure, table};
+use super::cdi;
+use super::machine::{self, Machine, RequestArgs, WaitArgs};
+use super::release::release_exit;
+use crate::claim::{ClaimId, Owner};
+use crate::host::Host;
+use crate::ops::grant::Grant;
+use crate::ops::prepare::{Ask, PrepareError, prepare};
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(super) struct Prepare {
+    #[command(flatten)]
+    requests: RequestArgs,
+    /// The claim's id [default: made up]
+    #[arg(long, value_name = "ID")]
+    claim: Option<ClaimId>,
+    /// The uid whose processes will be MPS clients
+    #[arg(long, value_name = "UID", default_value_t = 0)]
+    uid: u32,
+    /// The process that starts a container with it; the claim ends with it unless a container is bound
+    #[arg(long, value_name = "PID", hide = true)]
+    start_process: Option<u32>,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
+}
+
+pub(super) fn run(host: &Host, args: &Prepare) -> Result<Answer, Failure> {
+    let requests = args.requests.requests()?;
+    let id = match &args.claim {
+        Some(id) => id.clone(),
+        None => ClaimId::random(host.random()?),
+    };
+    let ask = Ask {
+        id,
+        requests,
+        owner: owner(host, args.start_process)?,
+        uid: args.uid,
+        hook: cdi::installed_entry(),
+        patience: args.wait.patience(),
+    };
+    let machine = Machine::open(host)?;
+    let config = machine.config()?;
+    match prepare(&machine.node(), &machine.store, &config, &ask) {
+        Ok(grant) => Ok(Answer::text(args.answer.render(&grant, || tell(&grant))?)),
+        Err(PrepareError::Refused(refusal)) => Err(machine::refused(&args.answer, &refusal)),
+        Err(error) => Err(Failure::new(exit(&error), error)),
+    }
+}
+
+fn owner(host: &Host, start_process: Option<u32>) -> Result<Owner, Failure> {
+    let Some(pid) = start_process else { return Ok(Owner::Caller) };
+    let process = host.process(pid);
+    let gone =
+        || Failure::new(Exit::Usage, format!("--start-process {pid}: there is no such process"));
+    Ok(Owner::Start { process: process.ok_or_else(gone)? })
+}
+
+fn exit(error: &PrepareError) -> Exit {
+    match error {
+        PrepareError::Unsettled(_) => Exit::Busy,
+        PrepareError::Store(error) => machine::store_exit(error),
+        PrepareError::Release(error) => release_exit(error),
+        _ => Exit::Failed,
+    }
+}
+
+fn tell(grant: &Grant) -> String {
+    let mut text =
+        format!("claim {}: give a container the CDI device {}\n", grant.claim, grant.cdi);
+    let rows = grant.devices.iter().map(|device| {
+        let share = device.profile.as_deref().unwrap_or("whole GPU");
+        let enforced = device.enforced;
+        vec![
+            device.request.clone(),
+            share.to_owned(),
+            device.mig.as_ref().unwrap_or(&device.gpu).clone(),
+            format!("memory: {}", enforced.memory),
+            format!("compute: {}", enforced.compute),
+        ]
+    });
+    let heading = ["REQUEST", "DEVICE", "UUID", "ENFORCED BY", ""].map(str::to_owned).to_vec();
+    text.push_str(&table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>()));
+    text
+}

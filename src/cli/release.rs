@@ -1,0 +1,82 @@
+//! `divvy release`.
+
+use super::answer::{Answer, Exit, Failure};
+use super::machine::{self, Machine, WaitArgs};
+use crate::claim::{ClaimId, ContainerRef};
+use crate::host::Host;
+use crate::ops::release::{ReleaseError, Released, When, claims_of, release};
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct Release {
+    /// The claims
+    #[arg(value_name = "ID", required_unless_present = "container")]
+    claims: Vec<ClaimId>,
+    /// What a container holds, unless it lives
+    #[arg(long, value_name = "ID", conflicts_with = "claims", requires = "bundle")]
+    container: Option<String>,
+    /// The container's bundle
+    #[arg(long, value_name = "DIR", requires = "container")]
+    bundle: Option<PathBuf>,
+    /// Also a claim that a running container holds
+    #[arg(long, conflicts_with = "container")]
+    force: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub(super) fn run(host: &Host, args: &Release) -> Result<Answer, Failure> {
+    let machine = Machine::open(host)?;
+    let patience = args.wait.patience();
+    let (claims, when) = match (&args.container, &args.bundle) {
+        (Some(id), Some(bundle)) => {
+            let container = ContainerRef { id: id.clone(), bundle: bundle.clone() };
+            (claims_of(&machine.store, &container)?, When::Dead)
+        }
+        _ if args.force => (args.claims.clone(), When::Always),
+        _ => (args.claims.clone(), When::Unbound),
+    };
+    let mut notes = Vec::new();
+    let mut worst: Option<Failure> = None;
+    for id in claims {
+        match release(&machine.node(), &machine.store, &id, when, patience) {
+            Ok(Released::Done) => {}
+            Ok(Released::Absent) => notes.push(format!("divvy: there is no claim {id} to release")),
+            Ok(Released::InUse { what, pids }) => notes.push(in_use(&id, &what, &pids)),
+            Err(error) => {
+                let failure = Failure::new(release_exit(&error), error);
+                notes.extend(
+                    worst.replace(failure).map(|failure| format!("divvy: {}", failure.message)),
+                );
+            }
+        }
+    }
+    match worst {
+        None => Ok(Answer { text: String::new(), notes }),
+        Some(failure) => {
+            let message = notes.into_iter().map(|note| format!("{note}\n")).collect::<String>();
+            Err(Failure {
+                message: format!("{}{}", message.trim_start_matches("divvy: "), failure.message),
+                ..failure
+            })
+        }
+    }
+}
+
+pub(super) fn in_use(id: &ClaimId, what: &str, pids: &[u32]) -> String {
+    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+    let by = if pids.is_empty() { String::new() } else { format!(" by {}", pids.join(", ")) };
+    format!(
+        "divvy: claim {id} stays: what it made ({what}) is still in use{by}; divvy reconcile takes it back when it isn't"
+    )
+}
+
+/// Whether waiting or stopping something would have helped.
+pub(super) fn release_exit(error: &ReleaseError) -> Exit {
+    match error {
+        ReleaseError::Held { .. } | ReleaseError::Working { .. } => Exit::Busy,
+        ReleaseError::Store(error) => machine::store_exit(error),
+        _ => Exit::Failed,
+    }
+}

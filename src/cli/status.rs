@@ -1,0 +1,32 @@
+//! `divvy status`.
+
+use super::answer::{Answer, AnswerArgs, Failure};
+use super::machine::Machine;
+use crate::host::Host;
+use crate::inventory::{self, Scope};
+use crate::status::{Status, Style, draw};
+use clap::Args;
+use std::io::IsTerminal;
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    answer: AnswerArgs,
+}
+
+pub(super) fn run(host: &Host, args: &StatusArgs) -> Result<Answer, Failure> {
+    let machine = Machine::open(host)?;
+    let inventory = inventory::read(machine.node().nvml, Scope::Full)?;
+    let claims = machine.store.claims()?;
+    let devices = machine.store.devices_of(&claims)?;
+    let status = Status::of(&inventory, &claims, &devices);
+    Ok(Answer::text(args.answer.render(&status, || draw(&status, style()))?))
+}
+
+/// Fits the terminal; colours one, and never where NO_COLOR asks not to.
+fn style() -> Style {
+    let terminal = std::io::stdout().is_terminal();
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map(|size| size.ws_col);
+    Style { width: columns.map_or(100, usize::from).max(40), colour }
+}

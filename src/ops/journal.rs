@@ -1,0 +1,81 @@
+//! Carries out the steps of a device record and undoes them, each written down before and after.
+
+use crate::claim::store::{Store, StoreError};
+use crate::claim::{Device, Entry};
+use crate::share::{self, Node, ShareError, Undone};
+
+/// What can't be undone yet, because somebody uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InUse {
+    /// The step whose work it is.
+    pub(super) what: String,
+    /// Who, as far as the driver says.
+    pub(super) pids: Vec<u32>,
+}
+
+/// What can stop a step.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The node.
+    #[error(transparent)]
+    Share(Box<ShareError>),
+    /// The journal.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The machine.
+    #[error(transparent)]
+    Host(#[from] std::io::Error),
+}
+
+impl From<ShareError> for StepError {
+    fn from(error: ShareError) -> StepError {
+        StepError::Share(Box::new(error))
+    }
+}
+
+/// Carries out what is still to do. A step that a crash left open is undone first, then begun anew.
+///
+/// # Errors
+/// The first step that fails. The record then says how far it came.
+pub(super) fn make(node: &Node, store: &Store, device: &mut Device) -> Result<(), StepError> {
+    for n in 0..device.steps.len() {
+        let Entry { step, before, outcome } = device.steps[n].clone();
+        if outcome.is_some() {
+            continue;
+        }
+        if before.is_some() {
+            share::undo(node, device, &device.steps[n])?;
+        }
+        let before = share::observe(node, device, &step)?;
+        device.steps[n].before = Some(before.clone());
+        store.save_device(device)?;
+        device.steps[n].outcome = Some(share::carry_out(node, device, &step, &before)?);
+        store.save_device(device)?;
+    }
+    Ok(())
+}
+
+/// Undoes the steps backwards, then removes the record. `None` when that is through, else who still uses
+/// what is to be undone.
+///
+/// # Errors
+/// The first step that can't be undone. The record then says how far the undo came.
+pub(super) fn unmake(
+    node: &Node,
+    store: &Store,
+    device: &mut Device,
+) -> Result<Option<InUse>, StepError> {
+    for n in (0..device.steps.len()).rev() {
+        if device.steps[n].before.is_none() {
+            continue;
+        }
+        if let Undone::InUse { pids } = share::undo(node, device, &device.steps[n])? {
+            return Ok(Some(InUse { what: device.steps[n].step.to_string(), pids }));
+        }
+        device.steps[n].before = None;
+        device.steps[n].outcome = None;
+        store.save_device(device)?;
+    }
+    store.remove_device(&device.id)?;
+    Ok(None)
+}

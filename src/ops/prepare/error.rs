@@ -1,0 +1,74 @@
+//! Why a claim was not made.
+
+use crate::claim::ClaimId;
+use crate::claim::store::StoreError;
+use crate::inventory::InventoryError;
+use crate::ops::grant::GrantError;
+use crate::ops::journal::StepError;
+use crate::ops::release::ReleaseError;
+use crate::ops::spec_file::SpecFileError;
+use crate::plan::Refusal;
+use crate::share::ShareError;
+use std::time::Duration;
+
+/// Why a claim was not made. Nothing of it is left, unless the error says so.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The node can't serve it.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// The id is taken.
+    #[error(
+        "claim {id} exists with another request ({there}): release it first, or choose another id"
+    )]
+    Different {
+        /// The claim.
+        id: ClaimId,
+        /// What it asked for.
+        there: String,
+    },
+    /// Others were in the way all the time.
+    #[error("busy: other processes kept the GPUs or this claim for more than {} ms; try again", .0.as_millis())]
+    Unsettled(Duration),
+    /// The driver.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// A step failed, and what was done before it is undone.
+    #[error(transparent)]
+    Step(Box<StepError>),
+    /// What the container gets can't be worked out; what was made for it is undone.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// The CDI file can't be written; what was made is undone.
+    #[error(transparent)]
+    SpecFile(#[from] SpecFileError),
+    /// The undo of a failed step failed too.
+    #[error("{cause}; and the undo failed as well: {undo}")]
+    Undo {
+        /// What failed first.
+        cause: Box<PrepareError>,
+        /// What failed then.
+        undo: Box<ReleaseError>,
+    },
+    /// A claim in the way can't be taken back.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
+    /// The records.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The machine.
+    #[error(transparent)]
+    Host(#[from] std::io::Error),
+}
+
+impl PrepareError {
+    /// Whether another program took the place that the plan had chosen, and nothing else is wrong.
+    pub(super) fn overtaken(&self) -> bool {
+        match self {
+            PrepareError::Step(error) => {
+                matches!(&**error, StepError::Share(error) if matches!(**error, ShareError::NoRoom { .. }))
+            }
+            _ => false,
+        }
+    }
+}

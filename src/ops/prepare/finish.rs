@@ -1,0 +1,79 @@
+//! The second half: under the GPUs' locks, from the plan to devices that are ready.
+
+use super::begin::Intent;
+use super::{Ask, PrepareError};
+use crate::claim::store::{Store, StoreError};
+use crate::claim::{Claim, Device, Phase};
+use crate::ops::grant::{self, Grant};
+use crate::ops::journal;
+use crate::ops::release::{self, When};
+use crate::ops::spec_file;
+use crate::request::MpsLimits;
+use crate::share::{Node, ShareError, mps};
+use std::time::Duration;
+
+/// Carries the plan out. Where that fails, nothing of the claim is left.
+pub(super) fn finish(
+    node: &Node,
+    store: &Store,
+    ask: &Ask,
+    intent: Intent,
+    patience: Duration,
+) -> Result<Grant, PrepareError> {
+    make(node, store, ask, intent, patience).map_err(|cause| {
+        match release::release(node, store, &ask.id, When::Always, patience) {
+            Ok(_) => cause,
+            Err(undo) => PrepareError::Undo { cause: Box::new(cause), undo: undo.into() },
+        }
+    })
+}
+
+fn make(
+    node: &Node,
+    store: &Store,
+    ask: &Ask,
+    intent: Intent,
+    patience: Duration,
+) -> Result<Grant, PrepareError> {
+    let Intent { mut claim, raise } = intent;
+    let gpus = release::gpus_of(&store.devices_of(std::slice::from_ref(&claim))?);
+    let _gpus = store.lock_gpus(&gpus.iter().map(String::as_str).collect(), patience)?;
+    // What others stand on comes first. A device that the claim joins may be half made: its first claim failed.
+    let devices = claim.foundations.iter().chain(claim.parts.iter().map(|part| &part.device));
+    for id in devices {
+        if let Some(mut device) = store.device(id)? {
+            journal::make(node, store, &mut device)
+                .map_err(|error| PrepareError::Step(Box::new(error)))?;
+        }
+    }
+    for (id, limits) in &raise {
+        if let Some(device) = store.device(id)? {
+            raise_limits(node, &device, limits)
+                .map_err(|error| PrepareError::Step(Box::new(error.into())))?;
+        }
+    }
+    let grant = grant::of(node, store, ask.hook.as_ref(), &claim)?;
+    spec_file::write(node.host, &claim.id, grant.edits.clone())?;
+    let lock = store.lock(patience)?;
+    claim.phase = Phase::Granted;
+    release::save(store, &lock, &claim)?;
+    Ok(grant)
+}
+
+/// Lets a daemon that the claim joins give as much as its most demanding claim may have.
+fn raise_limits(node: &Node, device: &Device, limits: &MpsLimits) -> Result<(), ShareError> {
+    let Some(folder) = device.daemon_folder() else { return Ok(()) };
+    Ok(mps::change_limits(node.host, node.settings, folder, device.targets.len(), limits)?)
+}
+
+/// Waits until the process that works on a claim has let go of its GPUs.
+pub(super) fn await_worker(
+    store: &Store,
+    claim: &Claim,
+    patience: Duration,
+) -> Result<(), StoreError> {
+    // It takes their locks soon after it has written the claim.
+    std::thread::sleep(Duration::from_millis(2));
+    let gpus = release::gpus_of(&store.devices_of(std::slice::from_ref(claim))?);
+    store.lock_gpus(&gpus.iter().map(String::as_str).collect(), patience).map(drop)
+}

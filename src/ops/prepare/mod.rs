@@ -1,0 +1,91 @@
+//! Makes a claim: plans it, writes the plan down, carries it out, and hands over what the container gets.
+
+mod begin;
+mod error;
+mod finish;
+mod look;
+
+pub use error::PrepareError;
+pub use look::look;
+
+use super::grant::{self, Grant};
+use super::release::{self, When};
+use crate::claim::store::Store;
+use crate::claim::{ClaimId, Owner};
+use crate::config::Config;
+use crate::edits::HookEntry;
+use crate::request::Requests;
+use crate::share::Node;
+use begin::Begun;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// What is to be prepared, and for whom.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The claim's id.
+    pub id: ClaimId,
+    /// What it wants.
+    pub requests: Requests,
+    /// Whose it will be.
+    pub owner: Owner,
+    /// The uid whose processes will be MPS clients.
+    pub uid: u32,
+    /// The hook that containers run, where one is installed.
+    pub hook: Option<HookEntry>,
+    /// How long other processes may keep this one waiting, in all.
+    pub patience: Duration,
+}
+
+/// Where one call of [`prepare`] is.
+struct Attempt {
+    deadline: Instant,
+    /// Whether the node is looked at under the lock, which holds up others.
+    locked: bool,
+    /// Dead claims that were tried to take back; one that is still in use stays in the way.
+    tried: BTreeSet<ClaimId>,
+}
+
+impl Attempt {
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Makes a claim, or finds the one of that id made already.
+///
+/// # Errors
+/// A refusal, and whatever fails on the way; nothing of the claim is left then.
+pub fn prepare(
+    node: &Node,
+    store: &Store,
+    config: &Config,
+    ask: &Ask,
+) -> Result<Grant, PrepareError> {
+    let mut attempt =
+        Attempt { deadline: Instant::now() + ask.patience, locked: false, tried: BTreeSet::new() };
+    loop {
+        match begin::begin(node, store, config, ask, &mut attempt)? {
+            Begun::Ready(claim) => return Ok(grant::of(node, store, ask.hook.as_ref(), &claim)?),
+            Begun::Worked(claim) => finish::await_worker(store, &claim, attempt.left())?,
+            Begun::Dead(ids) => {
+                for id in ids {
+                    release::release(node, store, &id, When::Dead, attempt.left())?;
+                }
+            }
+            Begun::Stale => attempt.locked = true,
+            Begun::Intent(intent) => {
+                match finish::finish(node, store, ask, *intent, attempt.left()) {
+                    // Another program was faster on the GPU: what is free is another question now.
+                    Err(error) if error.overtaken() && !attempt.locked => {
+                        attempt.locked = true;
+                    }
+                    done => return done,
+                }
+            }
+        }
+        if attempt.left().is_zero() {
+            return Err(PrepareError::Unsettled(ask.patience));
+        }
+    }
+}

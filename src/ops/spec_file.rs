@@ -1,0 +1,62 @@
+//! The transient CDI file of a prepared claim: written last of all, removed first of all.
+
+use crate::claim::ClaimId;
+use crate::host::Host;
+use cdi::{ContainerEdits, Spec};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The kind of prepared claims' devices.
+const KIND: &str = "divvy/claim";
+
+/// What can go wrong with a claim's CDI file.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecFileError {
+    /// A claim id that is no name of a CDI device; there is none.
+    #[error(transparent)]
+    Name(#[from] cdi::NameError),
+    /// Its content can't be written as JSON.
+    #[error(transparent)]
+    Format(#[from] cdi::FormatError),
+    /// It can't be written.
+    #[error(transparent)]
+    Write(#[from] cdi::WriteError),
+    /// It can't be removed.
+    #[error("cannot remove the CDI file {}: {error}", path.display())]
+    Remove {
+        /// Which one.
+        path: PathBuf,
+        /// The system's answer.
+        error: io::Error,
+    },
+}
+
+/// The name that engines know a claim's devices by.
+pub fn name(id: &ClaimId) -> String {
+    format!("{KIND}={id}")
+}
+
+/// Writes the file that lets engines give the claim's devices to containers.
+pub(super) fn write(host: &Host, id: &ClaimId, edits: ContainerEdits) -> Result<(), SpecFileError> {
+    let device = cdi::Device::new(id.as_str().parse()?, edits);
+    let spec = Spec::new(KIND.parse()?, vec![device], ContainerEdits::default());
+    Ok(cdi::write_atomically(&path(host, id), cdi::Format::Json.encode(&spec)?.as_bytes())?)
+}
+
+/// Removes it, if it is there.
+pub(super) fn remove(host: &Host, id: &ClaimId) -> Result<(), SpecFileError> {
+    let path = path(host, id);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(SpecFileError::Remove { path, error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// In the last CDI folder, which is the one that goes with a boot.
+fn path(host: &Host, id: &ClaimId) -> PathBuf {
+    let folder = host.cdi_dirs.last().map_or_else(|| Path::new("/var/run/cdi"), PathBuf::as_path);
+    folder.join(format!("divvy-claim_{id}.json"))
+}
