@@ -8,6 +8,7 @@ mod floors;
 mod generate;
 mod hook;
 mod inventory;
+mod placement;
 mod runtime;
 mod share;
 mod support;

@@ -409,7 +409,7 @@ fn free_placements(place: &Place<'_>, mig: &Mig, profile: &Profile) -> Vec<(Plac
     let Some(memo) = place.facts.geometry.and_then(|index| table.geometries.get(index)) else {
         return Vec::new();
     };
-    let taken = standing(table, n);
+    let taken = table.standing(n);
     let alike = taken.iter().filter(|(_, id)| *id == profile.id).count();
     if alike >= profile.max_instances as usize || !engines_left(mig, &taken, profile) {
         return Vec::new();
@@ -422,18 +422,6 @@ fn free_placements(place: &Place<'_>, mig: &Mig, profile: &Profile) -> Vec<(Plac
             .then(|| (*placement, before.saturating_sub(memo.mixes(occupied | place))))
     });
     placements.collect()
-}
-
-/// The placements and profile ids of everything that stands on a GPU or is planned there.
-fn standing(table: &Table<'_>, n: usize) -> Vec<(Placement, u32)> {
-    let instances = table.instances(n).iter().map(|gi| (gi.placement, gi.profile_id));
-    let mut standing: Vec<(Placement, u32)> = instances.collect();
-    for mig in table.held_on(n).iter().filter_map(|held| held.mig.as_ref()) {
-        if !standing.iter().any(|(placement, _)| *placement == mig.placement) {
-            standing.push((mig.placement, mig.profile_id));
-        }
-    }
-    standing
 }
 
 /// Whether the media engines suffice: 1g.6gb+me and 2g.12gb+me share an A30's only JPEG decoder.

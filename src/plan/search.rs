@@ -5,7 +5,7 @@ use super::fit::{self, Choice, Take};
 use super::placement::Slices;
 use super::reason::{Holder, Reason};
 use super::refusal::{Cause, Obstacle, Refusal};
-use super::table::{Held, Mode, Table, Unit};
+use super::table::{Held, Mode, Room, Table, Unit};
 use crate::claim::Purpose;
 use crate::request::{MpsLimits, Pin, Request, Requests, Share};
 use std::cmp::Reverse;
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// Choices tried before a claim is refused. A claim on one GPU needs a few hundred at most; only claims
 /// of dozens of different MIG devices over many GPUs come near it.
-const MOST_STEPS: u32 = 20_000;
+const MOST_STEPS: u32 = 5_000;
 
 /// Chooses for each unit, in their order.
 ///
@@ -90,12 +90,22 @@ impl Search<'_> {
         false
     }
 
-    /// Whether more devices of this kind are still wanted than fit if nothing else came.
+    /// Whether the MIG devices that are still wanted are too many, whatever stands where: of this profile,
+    /// in memory slices, or in compute slices.
     fn hopeless(&self, depth: usize, unit: &Unit<'_>, table: &Table<'_>) -> bool {
-        let (Some(want), Mode::Exclusive) = (unit.mig, unit.mode) else { return false };
-        let behind = self.order.iter().skip(depth).filter_map(|n| self.units.get(*n));
-        let alike = behind.take_while(|other| other.request == unit.request).count();
-        alike > (0..table.gpus.len()).map(|n| table.room_for(n, want.profile)).sum()
+        let behind = || self.order.iter().skip(depth).filter_map(|n| self.units.get(*n));
+        let gpus = 0..table.gpus.len();
+        if let (Some(want), Mode::Exclusive) = (unit.mig, unit.mode) {
+            let alike = behind().take_while(|other| other.request == unit.request).count();
+            if alike > gpus.clone().map(|n| table.room_for(n, want.profile)).sum() {
+                return true;
+            }
+        }
+        let made = behind().filter(|unit| unit.mode == Mode::Exclusive).filter_map(|unit| unit.mig);
+        let wanted =
+            made.fold(Room::default(), |sum, want| sum.and(table.least_room(want.profile)));
+        let left = gpus.fold(Room::default(), |sum, n| sum.and(table.room_left(n)));
+        wanted.memory > left.memory || wanted.compute > left.compute
     }
 }
 

@@ -132,6 +132,19 @@ impl Held {
     }
 }
 
+/// Slices of a GPU, of both kinds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Room {
+    pub(super) memory: u32,
+    pub(super) compute: u32,
+}
+
+impl Room {
+    pub(super) fn and(self, other: Room) -> Room {
+        Room { memory: self.memory + other.memory, compute: self.compute + other.compute }
+    }
+}
+
 /// A GPU and what holds for it.
 #[derive(Debug)]
 pub(super) struct GpuFacts<'a> {
@@ -236,6 +249,38 @@ impl<'a> Table<'a> {
         places.sort_unstable_by_key(|place| place.start + place.size);
         let places: Vec<Slices> = places.into_iter().filter_map(slices).collect();
         most(&places, self.occupied(n)) as usize
+    }
+
+    /// The slices that nothing stands on yet.
+    pub(super) fn room_left(&self, n: usize) -> Room {
+        let Some(mig) = self.gpus.get(n).and_then(|facts| facts.gpu.mig.as_ref()) else {
+            return Room::default();
+        };
+        let all = mig.profiles.iter().map(|profile| profile.name.slices).max().unwrap_or(0);
+        let compute = |id: u32| mig.profiles.iter().find(|p| p.id == id).map(|p| p.name.slices);
+        let taken: u32 = self.standing(n).iter().filter_map(|(_, id)| compute(*id)).sum();
+        let memory = mig.slices.saturating_sub(self.occupied(n).count_ones());
+        Room { memory, compute: all.saturating_sub(taken) }
+    }
+
+    /// The slices that a MIG device of that name takes at least, over all boards that have it.
+    pub(super) fn least_room(&self, profile: &ProfileName) -> Room {
+        let profiles = self.gpus.iter().flat_map(|f| &f.gpu.mig).flat_map(|mig| &mig.profiles);
+        let alike = profiles.filter(|known| known.name == *profile);
+        let memory = alike.flat_map(|known| &known.placements).map(|place| place.size).min();
+        Room { memory: memory.unwrap_or(0), compute: profile.slices }
+    }
+
+    /// The placements and profile ids of everything that stands on a GPU or is planned there.
+    pub(super) fn standing(&self, n: usize) -> Vec<(Placement, u32)> {
+        let instances = self.instances(n).iter().map(|gi| (gi.placement, gi.profile_id));
+        let mut standing: Vec<(Placement, u32)> = instances.collect();
+        for mig in self.held_on(n).iter().filter_map(|held| held.mig.as_ref()) {
+            if !standing.iter().any(|(placement, _)| *placement == mig.placement) {
+                standing.push((mig.placement, mig.profile_id));
+            }
+        }
+        standing
     }
 
     /// Whether MIG devices can be made on a GPU without anything else: the mode is on, or a record turns it on.

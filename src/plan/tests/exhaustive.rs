@@ -99,4 +99,7 @@ fn the_largest_claims_are_answered() {
     assert!(world.plan("8x mig:4g.20gb; 8x mig:2g.10gb; 8x mig:1g.5gb").is_ok());
     assert!(world.plan("8x mig:4g.20gb; 8x mig:2g.10gb; 9x mig:1g.5gb").is_err());
     assert!(world.plan("20x mig:3g.20gb; 20x mig:2g.10gb; 20x mig:1g.5gb").is_err());
+    assert!(world.plan("16x mig:3g.20gb").is_ok());
+    assert!(world.plan("16x mig:3g.20gb; mig:1g.5gb").is_err());
+    assert!(world.plan("4x mig:3g.20gb; 10x mig:1g.10gb; 10x mig:2g.10gb; 9x mig:1g.5gb").is_err());
 }
