@@ -249,9 +249,12 @@ fn found<T>(answer: Result<T, NvmlError>) -> Result<Option<T>, NvmlError> {
     }
 }
 
-/// Processes in a GPU instance.
+/// Processes in a GPU instance, where the driver tells.
 fn processes_in(device: &Device<'_>, instance: u32) -> Result<Vec<u32>, NvmlError> {
-    let processes = device.compute_processes()?;
+    let processes = match device.compute_processes() {
+        Err(error) if error.is_unsupported() => Vec::new(),
+        processes => processes?,
+    };
     let inside = processes.iter().filter(|process| process.gpu_instance == Some(instance));
     Ok(inside.map(|process| process.pid).collect())
 }

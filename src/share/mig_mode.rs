@@ -55,19 +55,16 @@ fn active(device: &Device<'_>, gpu: &str) -> Result<Outcome, ShareError> {
     }
 }
 
-/// Turns the mode off where it was off. It stays while instances use it, whosever they are, and for good
-/// where only a reset would turn it off.
+/// Turns the mode off where it was off. It stays on for whoever has instances there by now, and where only
+/// a reset would turn it off.
 pub(super) fn undo(node: &Node<'_>, gpu: &str, before: &Before) -> Result<Undone, ShareError> {
     if *before != Before::MigMode(false) {
         return Ok(Undone::Gone);
     }
     let Some(device) = present(node, gpu)? else { return Ok(Undone::Lost) };
-    // One that goes with the next reset is another's doing.
-    if !mode(&device, gpu)?.pending {
+    // A mode that goes with the next reset is another's doing.
+    if !mode(&device, gpu)?.pending || has_instances(&device)? {
         return Ok(Undone::Gone);
-    }
-    if has_instances(&device)? {
-        return Ok(Undone::InUse { pids: processes(&device)? });
     }
     match device.set_mig_mode(false) {
         Ok(Activation::Active) => Ok(Undone::Gone),

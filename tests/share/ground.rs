@@ -107,6 +107,18 @@ impl Ground {
         self.dir.path()
     }
 
+    /// Gives a simulated node this ground's programs.
+    pub(super) fn lend(&self, host: &Host) {
+        for (folder, name) in
+            [("usr/bin", "nvidia-cuda-mps-control"), ("usr/sbin", "nvidia-cuda-mps-server")]
+        {
+            let place = host.driver_root.join("usr/bin").join(name);
+            // The simulated one does nothing but say so.
+            let _ = fs::remove_file(&place);
+            symlink(self.host.driver_root.join(folder).join(name), place).unwrap();
+        }
+    }
+
     /// NVIDIA's packages, unpacked.
     fn packages(&self) -> PathBuf {
         cache().join(format!("nvidia-{}", self.driver))
@@ -171,15 +183,20 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        let folders = fs::read_dir(self.host.state_dir.join("mps"));
-        for folder in folders.into_iter().flatten().flatten() {
-            let process = fs::read(folder.path().join("process"));
-            if mps::stop(&self.host, &self.settings, &folder.path()).is_ok() {
-                continue;
-            }
-            let process = process.ok().and_then(|text| serde_json::from_slice(&text).ok());
-            process.inspect(kill);
+        end_all(&self.host, &self.settings);
+    }
+}
+
+/// Ends every daemon of a state directory.
+pub(super) fn end_all(host: &Host, settings: &Settings) {
+    let folders = fs::read_dir(host.state_dir.join("mps"));
+    for folder in folders.into_iter().flatten().flatten() {
+        let process = fs::read(folder.path().join("process"));
+        if mps::stop(host, settings, &folder.path()).is_ok() {
+            continue;
         }
+        let process = process.ok().and_then(|text| serde_json::from_slice(&text).ok());
+        process.inspect(kill);
     }
 }
 

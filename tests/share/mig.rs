@@ -211,7 +211,8 @@ fn mig_mode_is_turned_on_and_off_where_no_reset_is_needed() {
 
     // It stays on for whoever uses it.
     stage.fake.change("mig", &["0", "create", "1g.10gb@0"]);
-    assert_eq!(stage.undo_step(&device, 0), Undone::InUse { pids: vec![] });
+    assert_eq!(stage.undo_step(&device, 0), Undone::Gone);
+    assert!(stage.gpu().mig_enabled());
     let instance = stage.gpu().mig.unwrap().instances[0].id;
     stage.fake.change("mig", &["0", "destroy", &instance.to_string()]);
 

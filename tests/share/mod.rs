@@ -1,5 +1,6 @@
 //! Steps on the node, carried out and undone.
 
+mod daemons;
 mod ground;
 mod mig;
 mod modes;

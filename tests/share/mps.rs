@@ -95,6 +95,29 @@ fn a_daemon_is_started_limited_read_back_and_ended() {
 }
 
 #[test]
+fn limits_of_a_daemon_that_serves_are_changed_and_taken_away() {
+    with_each_driver(|ground| {
+        let mut daemon = Daemon { limits: limits(25, 1024), ..ground.daemon() };
+        daemon.devices.push("GPU-66666666-7777-8888-9999-000000000000".into());
+        ground.start(&daemon).unwrap();
+        let server = server(ground, &daemon).pid;
+        let change = |limits: &MpsLimits| {
+            mps::change_limits(&ground.host, &ground.settings, &daemon.folder, 2, limits).unwrap();
+        };
+        let of_server = || {
+            let ask = |command: &str| ground.ask(&pipe(&daemon), 0, command);
+            let threads = ask(&format!("get_active_thread_percentage {server}"));
+            (threads, ask(&format!("get_device_pinned_mem_limit {server} 1")))
+        };
+        change(&limits(50, 4096));
+        assert_eq!(of_server(), ("50.0".into(), "4G".into()));
+        change(&MpsLimits::default());
+        assert_eq!(of_server(), ("100.0".into(), String::new()));
+        ground.stop(&daemon).unwrap();
+    });
+}
+
+#[test]
 fn memory_below_and_between_gibibytes_is_read_back_too() {
     with_each_driver(|ground| {
         for mib in [1, 1023, 1024, 10241] {

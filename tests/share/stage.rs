@@ -1,11 +1,18 @@
 //! A simulated node, and a device record whose steps are carried out and undone on it.
 
+use super::ground::end_all;
 use crate::common::node;
 use divvy::claim::{Before, Device, DeviceId, Entry, MigTarget, Outcome, Purpose, Step, Target};
 use divvy::host::Host;
 use divvy::inventory::{self, Gpu, Placement, Profile, Scope};
 use divvy::nvml::Session;
 use divvy::share::{self, Node, Settings, ShareError, Undone};
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        end_all(&self.host, &self.settings);
+    }
+}
 
 /// A simulated node with all that acting on it needs.
 #[derive(Debug)]

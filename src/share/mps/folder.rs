@@ -196,7 +196,7 @@ impl Messages {
         let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<&str> =
             text.lines().map(without_stamp).filter(|line| !of_course(line)).collect();
-        let last = lines.get(lines.len().saturating_sub(4)..).unwrap_or_default();
+        let last = lines.get(lines.len().saturating_sub(6)..).unwrap_or_default();
         match last {
             [] => "nothing".to_owned(),
             last => last.join("; "),
@@ -217,6 +217,8 @@ fn of_course(line: &str) -> bool {
     let begins =
         ["Accepting connection", "NEW UI", "UI closed", "Cmd:", "Unknown command", "Removed Shm"];
     begins.iter().any(|begin| line.starts_with(begin))
+        || line.ends_with("not found")
+        || line.parse::<f64>().is_ok()
 }
 
 fn parent(host: &Host) -> PathBuf {

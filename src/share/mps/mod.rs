@@ -154,13 +154,14 @@ fn set_limits(control: &Control<'_>, daemon: &Daemon) -> Result<(), MpsError> {
             let set = format!("set_default_device_pinned_mem_limit {index} {}M", memory.mib());
             control.expect(&set)?;
             let get = format!("get_default_device_pinned_mem_limit {index}");
-            read_back(control, &get, &shown_memory(memory))?;
+            memory_read_back(control, &get, Some(memory))?;
         }
     }
     Ok(())
 }
 
-/// Gives a daemon that serves other limits: for its server and for those that follow it.
+/// Gives a daemon that serves other limits: its servers, and those that follow them. What a client has
+/// already stays.
 ///
 /// # Errors
 /// It doesn't answer, or doesn't take them.
@@ -174,26 +175,38 @@ pub fn change_limits(
     let folder = Folder::known(host, folder)?;
     let timeout = settings.command_timeout;
     let control = Control { program: program(host)?, folder: &folder, timeout };
-    let threads = limits.threads.map_or_else(|| "100".to_owned(), |threads| threads.to_string());
-    // No limit is what 0 is taken for.
-    let memory =
-        limits.memory.map_or_else(|| "0".to_owned(), |memory| format!("{}M", memory.mib()));
+    let threads = limits.threads.map_or(100, Percent::get);
+    let memory = limits.memory.map_or(0, Memory::mib);
     control.expect(&format!("set_default_active_thread_percentage {threads}"))?;
     read_back(&control, "get_default_active_thread_percentage", &format!("{threads}.0"))?;
     for index in 0..devices {
-        control.expect(&format!("set_default_device_pinned_mem_limit {index} {memory}"))?;
-        if let Some(memory) = limits.memory {
-            let get = format!("get_default_device_pinned_mem_limit {index}");
-            read_back(&control, &get, &shown_memory(memory))?;
-        }
+        control.expect(&format!("set_default_device_pinned_mem_limit {index} {memory}M"))?;
+        let get = format!("get_default_device_pinned_mem_limit {index}");
+        memory_read_back(&control, &get, limits.memory)?;
     }
     for server in control.servers()? {
         control.expect(&format!("set_active_thread_percentage {server} {threads}"))?;
+        let get = format!("get_active_thread_percentage {server}");
+        read_back(&control, &get, &format!("{threads}.0"))?;
         for index in 0..devices {
-            control.expect(&format!("set_device_pinned_mem_limit {server} {index} {memory}"))?;
+            control.expect(&format!("set_device_pinned_mem_limit {server} {index} {memory}M"))?;
+            let get = format!("get_device_pinned_mem_limit {server} {index}");
+            memory_read_back(&control, &get, limits.memory)?;
         }
     }
     Ok(())
+}
+
+fn memory_read_back(
+    control: &Control<'_>,
+    command: &str,
+    wanted: Option<Memory>,
+) -> Result<(), MpsError> {
+    let Some(wanted) = wanted else {
+        // A daemon shows no limit as nothing; what a true server makes of 0 is its own affair.
+        return control.expect(command).map(drop);
+    };
+    read_back(control, command, &shown_memory(wanted))
 }
 
 fn read_back(control: &Control<'_>, command: &str, wanted: &str) -> Result<(), MpsError> {

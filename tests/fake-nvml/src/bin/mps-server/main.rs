@@ -10,6 +10,7 @@ use rustix::net::{
 };
 use std::env;
 use std::error::Error;
+use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -26,6 +27,10 @@ const SHARED_MEMORY: [u8; 516] = [0; 516];
 /// What the daemon asks, and the state `ACTIVE`.
 const QUIT: u32 = 5;
 const CLIENTS: u32 = 6;
+const GET_THREADS: u32 = 8;
+const SET_THREADS: u32 = 9;
+const GET_MEMORY: u32 = 11;
+const SET_MEMORY: u32 = 12;
 const STATUS: u32 = 17;
 const ACTIVE: [u8; 4] = 1_u32.to_ne_bytes();
 
@@ -37,12 +42,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => {}
     }
     let daemon = Daemon::connect()?;
-    let seen = format!("uid={} {}\n", rustix::process::getuid().as_raw(), daemon.limits()?);
-    fs::File::options()
-        .create(true)
-        .append(true)
-        .open(place.file("seen"))?
-        .write_all(seen.as_bytes())?;
+    let mut limits = daemon.limits()?;
+    let seen = format!("uid={} {limits}\n", rustix::process::getuid().as_raw());
+    let mut file = fs::File::options().create(true).append(true).open(place.file("seen"))?;
+    file.write_all(seen.as_bytes())?;
     while let Some(request) = daemon.request()? {
         match request {
             STATUS => daemon.say(&ACTIVE)?,
@@ -52,6 +55,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                 for pid in clients {
                     daemon.say(&pid.to_ne_bytes())?;
                 }
+            }
+            GET_THREADS => daemon.say(&limits.threads.to_ne_bytes())?,
+            SET_THREADS => limits.threads = f64::from_bits(daemon.number()?),
+            GET_MEMORY => daemon.say(&limits.of_device(daemon.index()?)?.to_ne_bytes())?,
+            SET_MEMORY => {
+                let device = daemon.index()?;
+                *limits.of_device(device)? = daemon.number()?;
             }
             QUIT if place.mode() == "stubborn" => {}
             QUIT => break,
@@ -94,6 +104,26 @@ impl Place {
     }
 }
 
+/// What every client of the server may use: a percentage of threads, and bytes of each device.
+struct Limits {
+    threads: f64,
+    memory: Vec<u64>,
+}
+
+impl Limits {
+    fn of_device(&mut self, index: usize) -> Result<&mut u64, Box<dyn Error>> {
+        self.memory.get_mut(index).ok_or_else(|| format!("no device {index}").into())
+    }
+}
+
+/// Those of the first two devices: more is never looked at.
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let memory: Vec<String> = self.memory.iter().take(2).map(u64::to_string).collect();
+        write!(f, "threads={} memory={}", self.threads, memory.join(","))
+    }
+}
+
 /// The control daemon at the other end.
 struct Daemon(OwnedFd);
 
@@ -113,16 +143,16 @@ impl Daemon {
     }
 
     /// A percentage, a number of devices, and as many limits in bytes; then a priority.
-    fn limits(&self) -> Result<String, Box<dyn Error>> {
+    fn limits(&self) -> Result<Limits, Box<dyn Error>> {
         let threads = f64::from_bits(self.number()?);
         let devices = self.number()?;
-        let mut memory = Vec::new();
-        for _ in 0..devices {
-            memory.push(self.number()?);
-        }
+        let memory = (0..devices).map(|_| self.number()).collect::<Result<_, _>>()?;
         self.hear()?;
-        let shown: Vec<String> = memory.iter().take(2).map(u64::to_string).collect();
-        Ok(format!("threads={threads} memory={}", shown.join(",")))
+        Ok(Limits { threads, memory })
+    }
+
+    fn index(&self) -> Result<usize, Box<dyn Error>> {
+        Ok(usize::try_from(u32::from_ne_bytes(self.hear()?.as_slice().try_into()?))?)
     }
 
     fn number(&self) -> Result<u64, Box<dyn Error>> {
