@@ -4,7 +4,8 @@ use super::answer::{Answer, Exit, Failure};
 use super::machine::{self, Machine, WaitArgs};
 use crate::claim::{ClaimId, ContainerRef};
 use crate::host::Host;
-use crate::ops::release::{ReleaseError, Released, When, claims_of, release};
+use crate::ops::bind::claims_of;
+use crate::ops::release::{ReleaseError, Released, When, release};
 use clap::Args;
 use std::path::PathBuf;
 

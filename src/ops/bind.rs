@@ -161,15 +161,14 @@ fn forget_earlier_lives(
 ///
 /// # Errors
 /// Where a claim can't be read.
-pub fn claims_of(store: &Store, container: &ContainerRef) -> Result<Vec<Claim>, StoreError> {
+pub fn claims_of(store: &Store, container: &ContainerRef) -> Result<Vec<ClaimId>, StoreError> {
     let derived = ClaimId::of_container(container);
-    let mut claims = store.claims()?;
-    claims.retain(|claim| match &claim.owner {
-        Owner::Container { container: held, .. } => held == container,
+    let its = |claim: &Claim| match &claim.owner {
+        Owner::Container { container: holder, .. } => holder == container,
         Owner::Start { .. } => claim.id == derived,
         Owner::Caller => false,
-    });
-    Ok(claims)
+    };
+    Ok(store.claims()?.into_iter().filter(its).map(|claim| claim.id).collect())
 }
 
 fn save(store: &Store, lock: &DirectoryLock, claim: &Claim) -> Result<(), StoreError> {

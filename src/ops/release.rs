@@ -4,7 +4,7 @@ use super::journal::{self, InUse, StepError};
 use super::spec_file;
 use crate::claim::repair::{self, Now, Signs, Verdict};
 use crate::claim::store::{DirectoryLock, Store, StoreError};
-use crate::claim::{Claim, ClaimId, ContainerRef, Device, DeviceId, Owner, Phase};
+use crate::claim::{Claim, ClaimId, Device, DeviceId, Owner, Phase};
 use crate::host::{Host, Liveness};
 use crate::share::{self, Node};
 use std::collections::BTreeSet;
@@ -118,18 +118,6 @@ pub fn release(
     }
     store.remove_claim(&store.lock(patience)?, id)?;
     Ok(Released::Done)
-}
-
-/// The claims that a container holds.
-///
-/// # Errors
-/// Where the records can't be read.
-pub fn claims_of(store: &Store, container: &ContainerRef) -> Result<Vec<ClaimId>, StoreError> {
-    let holds = |claim: &Claim| match &claim.owner {
-        Owner::Container { container: holder, .. } => holder == container,
-        Owner::Caller | Owner::Start { .. } => false,
-    };
-    Ok(store.claims()?.into_iter().filter(holds).map(|claim| claim.id).collect())
 }
 
 /// The GPUs that device records are on.

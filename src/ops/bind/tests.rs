@@ -235,6 +235,6 @@ fn the_claims_of_a_container_are_those_bound_to_it_and_the_one_made_for_its_star
     let derived = ClaimId::of_container(own);
     bed.put(derived.as_str(), Phase::Granted, starting(&bed));
     let found = claims_of(&bed.store, own).unwrap();
-    let ids: Vec<&str> = found.iter().map(|claim| claim.id.as_str()).collect();
+    let ids: Vec<&str> = found.iter().map(ClaimId::as_str).collect();
     assert_eq!(ids, ["bound", derived.as_str(), "releasing"]);
 }
