@@ -12,9 +12,11 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, StatVfsMountFlags, Uid,
+};
 use rustix::io::Errno;
-use rustix::mount::OpenTreeFlags;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 use crate::error::Error;
 use crate::state::{Root, read_limited};
@@ -35,17 +37,25 @@ pub(crate) struct Container {
 impl Container {
     /// Opens the container with this root.
     pub(crate) fn open(root: &Root) -> Result<Self, Error> {
-        let path = root.path.as_str();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open = |path: &str| {
-            let fd = rustix::fs::open(path, flags, Mode::empty())?;
-            let stat = rustix::fs::fstat(&fd)?;
-            Ok((fd, stat.st_dev, stat.st_ino))
-        };
-        let (mounted, device, inode) =
-            open(path).map_err(Error::system("open the container's root", path))?;
-        let (_, host_device, host_inode) = open("/").map_err(Error::system("open", "/"))?;
-        if (device, inode) == (host_device, host_inode) {
+        Self::at(rustix::fs::open(&root.path, flags, Mode::empty()), root)
+    }
+
+    /// Opens the container with this root, whose path begins at the directory `host`.
+    pub(crate) fn open_below(host: &OwnedFd, root: &Root) -> Result<Self, Error> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self::at(open_in(host, &root.path, flags), root)
+    }
+
+    fn at(mounted: Result<OwnedFd, Errno>, root: &Root) -> Result<Self, Error> {
+        let path = root.path.as_str();
+        let mounted = mounted.map_err(Error::system("open the container's root", path))?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let host = rustix::fs::open("/", flags, Mode::empty());
+        let host = host.map_err(Error::system("open", "/"))?;
+        let identity =
+            |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+        if identity(&mounted) == identity(&host) {
             return Err(Error::HostRoot { path: path.to_owned() });
         }
         let fail = |source| Error::View { path: path.to_owned(), source };
@@ -107,6 +117,48 @@ impl Container {
             Ok(fd) => Ok(Some(fd)),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(Error::system("open the container's", path)(errno)),
+        }
+    }
+
+    /// Opens the device node at `path`, without asking its driver. The last name may be no link.
+    pub(crate) fn open_node(&self, path: &str) -> Result<OwnedFd, Error> {
+        open_in(&self.mounted, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)
+            .map_err(Error::system("open the container's", path))
+    }
+
+    /// Mounts the tree at `path`, and makes what is missing of that: a directory for a directory, else a file.
+    pub(crate) fn mount(&self, path: &str, tree: &OwnedFd) -> Result<(), Error> {
+        let failed = || Error::system("mount on the container's", path);
+        let folder = is(tree, FileType::Directory).map_err(failed())?;
+        let place = || open_in(&self.mounted, path, OFlags::PATH | OFlags::CLOEXEC);
+        let target = match place() {
+            Err(Errno::NOENT) => {
+                self.make_place(path, folder).and_then(|()| place().map_err(failed()))?
+            }
+            target => target.map_err(failed())?,
+        };
+        if is(&target, FileType::Directory).map_err(failed())? != folder {
+            return Err(Error::MountKind { path: path.to_owned(), folder });
+        }
+        let empty =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        rustix::mount::move_mount(tree, "", &target, "", empty).map_err(failed())
+    }
+
+    fn make_place(&self, path: &str, folder: bool) -> Result<(), Error> {
+        let failed = || Error::system("make the mount point", path);
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("/", path));
+        let parent = self.folder(if parent.is_empty() { "/" } else { parent })?.fd;
+        let made = if folder {
+            rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))
+        } else {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+        };
+        match made {
+            // A link that leads nowhere.
+            Err(Errno::EXIST) => Err(Error::DanglingLink { path: path.to_owned() }),
+            made => made.map_err(failed()),
         }
     }
 
@@ -173,6 +225,37 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
+    /// The file system that it is on.
+    pub(crate) fn file_system(&self) -> Option<u64> {
+        rustix::fs::fstat(&self.fd).ok().map(|stat| stat.st_dev)
+    }
+
+    /// Whether the node `name` is this device.
+    pub(crate) fn has_node(&self, name: &str, device: u64) -> bool {
+        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            matches!(kind, FileType::CharacterDevice | FileType::BlockDevice)
+                && stat.st_rdev == device
+        })
+    }
+
+    /// Makes the device node `name` like the host's `node`, in the place of another file or link.
+    pub(crate) fn put_node(&self, name: &str, node: &Stat, owner: (u32, u32)) -> Result<(), Error> {
+        let make = |temporary: &str| {
+            let (kind, mode) =
+                (FileType::from_raw_mode(node.st_mode), Mode::from_raw_mode(node.st_mode & 0o777));
+            // Changing the mode afterwards would follow a link that somebody put there.
+            let umask = rustix::process::umask(Mode::empty());
+            let made = rustix::fs::mknodat(&self.fd, temporary, kind, mode, node.st_rdev);
+            rustix::process::umask(umask);
+            made?;
+            let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::chownat(&self.fd, temporary, Some(uid), Some(gid), flags)
+        };
+        self.put("make the device node", name, || self.has_node(name, node.st_rdev), make)
+    }
+
     /// Whether nothing can be made here.
     pub(crate) fn is_read_only(&self) -> bool {
         rustix::fs::fstatvfs(&self.fd)
@@ -310,7 +393,17 @@ fn private_view(root: &OwnedFd) -> Result<OwnedFd, Errno> {
 fn private_mounts(fd: &OwnedFd, set: u64) -> Result<OwnedFd, Errno> {
     let clone =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::AT_EMPTY_PATH;
-    let mounts = rustix::mount::open_tree(fd, "", clone)?;
+    private_tree(fd, "", clone, set)
+}
+
+/// Copies the mounts at a path into a tree that is attached nowhere, with these attributes.
+pub(crate) fn private_tree(
+    folder: impl AsFd,
+    path: impl rustix::path::Arg,
+    flags: OpenTreeFlags,
+    set: u64,
+) -> Result<OwnedFd, Errno> {
+    let mounts = rustix::mount::open_tree(folder, path, flags)?;
     let attributes = MountAttributes { set, clear: 0, propagation: libc::MS_PRIVATE };
     sys::mount_setattr(mounts.as_fd(), true, &attributes)?;
     Ok(mounts)

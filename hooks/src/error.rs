@@ -31,6 +31,8 @@ pub(crate) enum Error {
     LinkIsFolder { path: String },
     #[error("can't make {path} in the container: the symbolic link there leads nowhere")]
     DanglingLink { path: String },
+    #[error("can't mount on {path} in the container: it is {}; the image must have none or the other", if *.folder { "a file, and the host's a directory" } else { "a directory, and the host's a file" })]
+    MountKind { path: String, folder: bool },
     #[error("can't {action} {path} in the container: it was changed again and again meanwhile")]
     Contested { action: &'static str, path: String },
     #[error(
@@ -47,11 +49,21 @@ pub(crate) enum Error {
     Parse(#[from] divvy::oci::ParseError),
     #[error(transparent)]
     Find(#[from] divvy::oci::FindError),
+    #[error(transparent)]
+    CreateRuntime(#[from] divvy::hook_args::CreateRuntimeError),
+    #[error(transparent)]
+    Start(#[from] crate::create_runtime::StartError),
+    #[error(transparent)]
+    Store(#[from] divvy::claim::store::StoreError),
+    #[error(transparent)]
+    KeptRefusal(#[from] divvy::refused::RefusedError),
     #[error("what was granted can't be put into the container's configuration: {0}")]
     Apply(#[from] cdi::ApplyError),
     /// A refusal, in the words of `divvy prepare`.
     #[error("{0}")]
     Refused(String),
+    #[error("the static work of the container's start failed: {0}")]
+    StaticWork(String),
     #[error("divvy {what}: {said}")]
     Divvy { what: &'static str, said: String },
     #[error("can't run {program}: {source}; install divvy beside its hook, or as /usr/bin/divvy")]

@@ -10,11 +10,13 @@ use std::process::ExitCode;
 use divvy::hook_args;
 
 use crate::error::Error;
-use crate::{create_container, precreate, process};
+use crate::{create_container, create_runtime, poststop, precreate, process};
 
 const USAGE: &str = "\
 usage: divvy-hook create-container [JOB…] < STATE
        divvy-hook precreate < CONFIG > CONFIG
+       divvy-hook create-runtime --request=REQUEST[;REQUEST…] < STATE
+       divvy-hook poststop < STATE
 
 An OCI hook: a runtime starts it, with the container's state as JSON on stdin.
 A CDI spec written by `divvy cdi generate` has the right arguments.
@@ -33,6 +35,13 @@ An unknown job is told on stderr and left out.
 precreate: a filter of podman's, over a container's configuration
   A container that asks for GPUs, by a CDI device of kind divvy/gpu or by the
   annotation divvy.request, gets them; any other passes through as it is.
+
+create-runtime, or prestart: the container has what it asks for when it ends
+  A claim that precreate or divvy-runtime has made is bound to the container.
+  Without one, the claim is made now, and nodes and mounts are put into the
+  container as it is; what needs a variable that isn't set there is refused.
+
+poststop: takes back what the container held; never fails
 
 Exit codes: 0 done, 1 failed, 2 usage.
 ";
@@ -62,6 +71,15 @@ fn run(args: &[String]) -> Result<(), Error> {
             create_container::run(jobs)
         }
         [_, stage] if stage == hook_args::PRECREATE => precreate::run(),
+        [_, stage, work @ ..]
+            if stage == hook_args::CREATE_RUNTIME || stage == hook_args::PRESTART =>
+        {
+            create_runtime::run(work)
+        }
+        [_, stage] if stage == hook_args::POSTSTOP => {
+            poststop::run();
+            Ok(())
+        }
         [_, option] if option == "--help" || option == "-h" => say(USAGE),
         [_, option] if option == "--version" || option == "-V" => {
             say(concat!("divvy-hook ", env!("CARGO_PKG_VERSION"), "\n"))

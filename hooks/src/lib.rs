@@ -4,10 +4,13 @@
 mod bundle;
 mod container;
 mod create_container;
+mod create_runtime;
+mod device_cgroup;
 mod elf;
 mod error;
 pub mod hook;
 mod ldconfig;
+mod poststop;
 mod precreate;
 mod process;
 mod program;

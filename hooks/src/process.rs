@@ -28,6 +28,20 @@ pub(crate) fn keep_needed_capabilities() -> Result<(), Error> {
     )
 }
 
+/// Gives up every capability but those that live injection needs in the container's mount namespace.
+pub(crate) fn keep_capabilities_of_injection() -> Result<(), Error> {
+    limit_capabilities(
+        CapabilitySet::SYS_ADMIN
+            | CapabilitySet::SYS_CHROOT
+            | CapabilitySet::DAC_OVERRIDE
+            | CapabilitySet::FOWNER
+            | CapabilitySet::CHOWN
+            | CapabilitySet::MKNOD
+            | CapabilitySet::SETGID
+            | CapabilitySet::SETUID,
+    )
+}
+
 /// Leaves to ldconfig only what lets root read and write files that are not root's, and sees to it
 /// that it gets no more by being root.
 pub(crate) fn keep_capabilities_of_ldconfig() -> Result<(), Error> {

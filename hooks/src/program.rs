@@ -1,13 +1,14 @@
 //! The program `divvy`, which knows the driver: hooks and wrapper run it for whatever changes the node.
 
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, Write};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use divvy::claim::ClaimId;
+use divvy::claim::{ClaimId, ContainerRef};
 use divvy::hook_args::PROGRAM;
 use divvy::host::Host;
 use divvy::oci::Asked;
@@ -21,8 +22,11 @@ use crate::error::Error;
 
 /// Where packages put divvy's programs.
 const FOLDER: &str = "/usr/bin";
-/// How long `divvy` may take: longer than it waits for others, shorter than engines wait for a hook.
-const PATIENCE: Duration = Duration::from_secs(50);
+/// How long `divvy prepare` may take: longer than it waits for others.
+const PREPARE_PATIENCE: Duration = Duration::from_secs(38);
+/// How long `divvy release` and the static work may take each: with a prepare before them, less than the
+/// runtime waits for a hook.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// Bytes of an answer; a grant of 64 devices has some hundred kilobytes.
 const ANSWER_LIMIT: u64 = 8 << 20;
 
@@ -67,7 +71,7 @@ pub(crate) fn prepare(id: &ClaimId, asked: &Asked, starter: u32) -> Result<Grant
     command.args(["prepare", "--output", "json", "--claim", id.as_str()]);
     command.args(["--uid", &asked.uid.to_string(), "--start-process", &starter.to_string(), "--"]);
     command.args(texts(&asked.requests));
-    let answer = run(command)?;
+    let answer = run(command, PREPARE_PATIENCE)?;
     match answer.status.code() {
         Some(0) => serde_json::from_slice(&answer.stdout).map_err(|source| Error::Json {
             what: "the answer of divvy prepare".to_owned(),
@@ -85,10 +89,40 @@ pub(crate) fn prepare(id: &ClaimId, asked: &Asked, starter: u32) -> Result<Grant
 pub(crate) fn release(id: &ClaimId) -> Result<(), Error> {
     let mut command = command();
     command.args(["release", "--force", id.as_str()]);
-    let answer = run(command)?;
+    released(command)
+}
+
+/// Takes back what a container held, unless it lives. What is in use stays for `divvy reconcile`.
+pub(crate) fn release_container(container: &ContainerRef) -> Result<(), Error> {
+    let mut command = command();
+    command
+        .arg("release")
+        .arg(format!("--container={}", container.id))
+        .arg("--bundle")
+        .arg(&container.bundle);
+    released(command)
+}
+
+fn released(command: Command) -> Result<(), Error> {
+    let answer = run(command, PATIENCE)?;
     match answer.status.success() {
         true => Ok(()),
         false => Err(Error::Divvy { what: "release", said: answer.said() }),
+    }
+}
+
+/// Runs this program's stage of the static work, with the container's state on its stdin.
+pub(crate) fn static_work(args: &[String], state: &[u8]) -> Result<(), Error> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(PROGRAM).args(args).env_clear();
+    let failed = |source| Error::Run { program: PROGRAM.to_owned(), source };
+    let mut stdin = memory().map_err(failed)?;
+    stdin.write_all(state).and_then(|()| stdin.rewind()).map_err(failed)?;
+    command.stdin(stdin);
+    let answer = run(command, PATIENCE)?;
+    match answer.status.success() {
+        true => Ok(()),
+        false => Err(Error::StaticWork(answer.said())),
     }
 }
 
@@ -116,7 +150,11 @@ impl Answer {
     fn said(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);
         let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        match line.strip_prefix("divvy: ").unwrap_or(line) {
+        let line = ["divvy: ", "divvy-hook: "]
+            .iter()
+            .find_map(|name| line.strip_prefix(name))
+            .unwrap_or(line);
+        match line {
             "" => format!("it ended with {} and said nothing", self.status),
             line => line.to_owned(),
         }
@@ -125,18 +163,18 @@ impl Answer {
 
 /// Runs it to its end, or ends it. Its output goes into memory and not through a pipe: a daemon that it starts
 /// may keep it open.
-fn run(mut command: Command) -> Result<Answer, Error> {
+fn run(mut command: Command, patience: Duration) -> Result<Answer, Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let failed = |source: std::io::Error| Error::Run { program: program.clone(), source };
     let (stdout, stderr) = (memory().map_err(failed)?, memory().map_err(failed)?);
     command.stdout(stdout.try_clone().map_err(failed)?);
     command.stderr(stderr.try_clone().map_err(failed)?);
     let mut child = command.spawn().map_err(failed)?;
-    if !await_end(&child, PATIENCE).map_err(failed)? {
+    if !await_end(&child, patience).map_err(failed)? {
         // It undoes what it left half done when it is run the next time.
         let _ = child.kill();
         let _ = child.wait();
-        return Err(Error::Late { program, seconds: PATIENCE.as_secs() });
+        return Err(Error::Late { program, seconds: patience.as_secs() });
     }
     let status = child.wait().map_err(failed)?;
     Ok(Answer {

@@ -23,6 +23,31 @@ struct State {
     root: Option<String>,
 }
 
+/// The OCI state, as a stage needs it that the runtime runs itself. There the pid is the host's.
+#[derive(Debug, Deserialize)]
+pub(crate) struct RuntimeState {
+    pub(crate) id: String,
+    pub(crate) bundle: String,
+    #[serde(default)]
+    pub(crate) status: String,
+    /// crun writes 0 where there is no process, runc leaves it out.
+    #[serde(default)]
+    pub(crate) pid: i64,
+}
+
+/// Reads the state from `input`; answers its bytes as well, for a hook that is run from here.
+pub(crate) fn read(input: impl Read) -> Result<(RuntimeState, Vec<u8>), Error> {
+    let what = "the container's state on stdin";
+    let bytes = read_limited(what, input, STATE_LIMIT)?;
+    let state: RuntimeState = parse(what, &bytes)?;
+    let climbs = state.bundle.split('/').any(|name| name == "..");
+    // Runtimes write where they are, and that has no `..`.
+    if !state.bundle.starts_with('/') || climbs || state.bundle.contains('\0') {
+        return Err(Error::Bundle(state.bundle.chars().take(500).collect()));
+    }
+    Ok((state, bytes))
+}
+
 #[derive(Deserialize)]
 struct Config {
     root: Root,
