@@ -39,12 +39,6 @@ pub(crate) struct Grant {
     pub(crate) edits: cdi::ContainerEdits,
 }
 
-/// The answer with exit code 3.
-#[derive(Deserialize)]
-struct Refusal {
-    refused: String,
-}
-
 /// A program of divvy's own: the one beside this, so that what belongs together runs together, or else the
 /// installed one.
 fn own_program(name: &str) -> PathBuf {
@@ -77,10 +71,7 @@ pub(crate) fn prepare(id: &ClaimId, asked: &Asked, starter: u32) -> Result<Grant
             what: "the answer of divvy prepare".to_owned(),
             source,
         }),
-        Some(3) => Err(match serde_json::from_slice(&answer.stdout) {
-            Ok(Refusal { refused }) => Error::Refused(refused),
-            Err(_) => Error::Refused(answer.said()),
-        }),
+        Some(3) => Err(Error::Refused(answer.said())),
         _ => Err(Error::Divvy { what: "prepare", said: answer.said() }),
     }
 }

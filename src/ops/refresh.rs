@@ -10,8 +10,10 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The file's name in the folder.
+/// The name of the file with the devices that exist, in the folder.
 pub const FILE: &str = "divvy-gpu.json";
+/// The name of the file with requests.
+pub const REQUESTS_FILE: &str = "divvy-requests.json";
 /// The first podman that reads CDI 0.7.0 (containers/podman#22280); older ones drop such a spec whole.
 const PODMAN_WITH_GROUPS: (u32, u32) = (5, 1);
 
@@ -94,13 +96,13 @@ pub enum Error {
     NoFolder,
 }
 
-/// The file that a refresh writes: in the last CDI folder, whose devices hide those of the others.
+/// The file `name` that a refresh writes: in the last CDI folder, whose devices hide those of the others.
 ///
 /// # Errors
 /// Where the host has no CDI folder, or another file in it defines devices of the kind.
-pub fn file(host: &Host, kind: &Kind) -> Result<PathBuf, Error> {
+pub fn file(host: &Host, kind: &Kind, name: &str) -> Result<PathBuf, Error> {
     let folder = host.cdi_dirs.last().ok_or(Error::NoFolder)?;
-    let file = folder.join(FILE);
+    let file = folder.join(name);
     match others(folder, &file, kind)? {
         Some(other) => Err(Error::Taken { file: other, kind: kind.clone() }),
         None => Ok(file),

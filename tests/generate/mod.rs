@@ -5,6 +5,7 @@ mod drop_in;
 mod faults;
 mod folders;
 mod models;
+mod requests;
 
 use crate::common::node::Node;
 use std::path::Path;

@@ -3,7 +3,6 @@
 use super::spec_args::SpecArgs;
 use crate::cli::answer::{Answer, Failure};
 use crate::host::Host;
-use crate::ops::generate::generate;
 use cdi::Format;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -28,8 +27,7 @@ enum SpecFormat {
 
 pub(super) fn run(host: &Host, args: &Generate) -> Result<Answer, Failure> {
     let (options, mut notes) = args.spec.options()?;
-    let inventory = super::spec_args::inventory(host)?;
-    let generated = generate(host, &inventory, &options)?;
+    let generated = args.spec.generate(host, &options)??;
     notes.extend(generated.left_out.iter().map(|sentence| format!("divvy: {sentence}")));
     let file = args.output.as_deref().filter(|path| *path != Path::new("-"));
     let text = args.format(file).encode(&generated.spec)?;

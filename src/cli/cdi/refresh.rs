@@ -1,9 +1,8 @@
 //! `divvy cdi refresh`.
 
-use super::spec_args::{self, SpecArgs};
+use super::spec_args::SpecArgs;
 use crate::cli::answer::{Answer, AnswerArgs, Exit, Failure, Form};
 use crate::host::Host;
-use crate::ops::generate::generate;
 use crate::ops::refresh::{self, Outcome, Refreshed};
 use clap::Args;
 use serde_json::json;
@@ -18,17 +17,17 @@ pub(in crate::cli) struct Refresh {
 
 pub(super) fn run(host: &Host, args: &Refresh) -> Result<Answer, Failure> {
     let (mut options, mut notes) = args.spec.options()?;
-    let file = refresh::file(host, &options.kind).map_err(|error| refusal(&args.answer, error))?;
-    if let Some(version) =
-        refresh::podman_without_groups().filter(|_| options.edits.additional_gids)
+    let file = refresh::file(host, &options.kind, args.spec.file_name())
+        .map_err(|error| refusal(&args.answer, error))?;
+    if let Some(version) = refresh::podman_without_groups()
+        .filter(|_| options.edits.additional_gids && !args.spec.requests())
     {
         options.edits.additional_gids = false;
         notes.push(format!(
             "divvy: groups of DRM nodes are left out: podman {version} is here, and before 5.1 it drops a spec that has them"
         ));
     }
-    let inventory = spec_args::inventory(host)?;
-    let refreshed = refresh::refresh(file, generate(host, &inventory, &options))?;
+    let refreshed = refresh::refresh(file, args.spec.generate(host, &options)?)?;
     notes.extend(refreshed.notes.iter().map(|note| format!("divvy: {note}")));
     Ok(Answer { text: args.answer.render(&refreshed, || tell(&refreshed))?, notes })
 }

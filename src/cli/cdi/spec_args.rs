@@ -2,12 +2,14 @@
 
 use crate::cli::answer::{Exit, Failure};
 use crate::cli::host::installed;
+use crate::config::Config;
 use crate::driver_files::Search;
 use crate::edits::{self, HookEntry, Job};
 use crate::hook_args::{AbsolutePath, PROGRAM};
 use crate::host::Host;
-use crate::inventory::{self, Inventory, InventoryError, Scope};
-use crate::ops::generate::{NameStrategy, Options, UnknownStrategy};
+use crate::inventory::{self, Scope};
+use crate::ops::generate::{self, Generated, NameStrategy, Options, UnknownStrategy, requests};
+use crate::ops::refresh;
 use cdi::Kind;
 use clap::Args;
 use std::collections::BTreeSet;
@@ -16,6 +18,9 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What the spec holds")]
 pub(in crate::cli) struct SpecArgs {
+    /// Requests in place of the devices that exist, kind divvy/gpu: a container that names one gets it made when it starts
+    #[arg(long, conflicts_with_all = ["device_name_strategy", "device_id", "no_all_device", "vendor", "class"])]
+    requests: bool,
     /// How devices are named: index (0, 0:1), uuid (GPU-…, MIG-…), type-index (gpu0, mig0:1); repeatable
     #[arg(long, value_name = "STRATEGY", env = "DIVVY_CDI_GENERATE_DEVICE_NAME_STRATEGIES", value_delimiter = ',', value_parser = strategy, default_values = ["index", "uuid"], hide_env_values = true)]
     device_name_strategy: Vec<NameStrategy>,
@@ -142,9 +147,7 @@ fn feature(word: &str) -> Result<Feature, String> {
 impl SpecArgs {
     /// What to generate, and notes on it.
     pub(super) fn options(&self) -> Result<(Options, Vec<String>), Failure> {
-        let kind: Kind = format!("{}/{}", self.vendor, self.class)
-            .parse()
-            .map_err(|error| Failure::new(Exit::Usage, error))?;
+        let kind: Kind = self.kind().parse().map_err(|error| Failure::new(Exit::Usage, error))?;
         let (hook, notes) = self.hook()?;
         let has = |feature| self.feature_flag.contains(&feature);
         let options = Options {
@@ -163,6 +166,38 @@ impl SpecArgs {
             },
         };
         Ok((options, notes))
+    }
+
+    fn kind(&self) -> String {
+        match self.requests {
+            true => requests::KIND.to_owned(),
+            false => format!("{}/{}", self.vendor, self.class),
+        }
+    }
+
+    /// Whether it is about requests.
+    pub(super) fn requests(&self) -> bool {
+        self.requests
+    }
+
+    /// The name of the spec's file in a folder that engines read.
+    pub(super) fn file_name(&self) -> &'static str {
+        if self.requests { refresh::REQUESTS_FILE } else { refresh::FILE }
+    }
+
+    /// The spec, by one NVML session.
+    pub(super) fn generate(
+        &self,
+        host: &Host,
+        options: &Options,
+    ) -> Result<Result<Generated, generate::Error>, Failure> {
+        let session = inventory::open(host)?;
+        let scope = if self.requests { Scope::Full } else { Scope::Devices };
+        let inventory = inventory::read(&session, scope)?;
+        Ok(match self.requests {
+            true => requests::generate(host, &inventory, &Config::load(&host.config)?, options),
+            false => generate::generate(host, &inventory, options),
+        })
     }
 
     fn hook(&self) -> Result<(Option<HookEntry>, Vec<String>), Failure> {
@@ -201,10 +236,4 @@ impl SpecArgs {
 pub(in crate::cli) fn installed_entry() -> Option<HookEntry> {
     let path = installed(PROGRAM).to_str()?.to_owned();
     Some(HookEntry { path, ldconfig: None, without: BTreeSet::new() })
-}
-
-/// The devices that exist, by one NVML session.
-pub(super) fn inventory(host: &Host) -> Result<Inventory, InventoryError> {
-    let session = inventory::open(host)?;
-    inventory::read(&session, Scope::Devices)
 }

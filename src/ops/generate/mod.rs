@@ -2,6 +2,8 @@
 
 mod candidate;
 mod names;
+#[cfg(feature = "nvml")]
+pub mod requests;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +13,7 @@ use crate::driver_files::{self, DriverFiles, Nodes, NodesError, Search};
 use crate::edits;
 use crate::host::Host;
 use crate::inventory::{CapabilityError, Inventory, Mig, Unusable};
+use crate::request::ListError;
 use candidate::Candidate;
 use cdi::{ContainerEdits, Device, DeviceName, Finding, Kind, NameError, Severity, Spec};
 use std::path::PathBuf;
@@ -101,6 +104,24 @@ pub enum Error {
         /// The first thing that is wrong.
         finding: Finding,
     },
+    /// Requests are served by the hook.
+    #[error(
+        "a request is served by divvy-hook when a container starts: don't leave it out with --disable-hook all"
+    )]
+    NoHook,
+    /// More names than engines should read at each start.
+    #[error(
+        "the configuration names {asked} requests under shares: and cdi-names:, and a spec has at most {max}: leave out those that nobody uses"
+    )]
+    TooManyNames {
+        /// How many.
+        asked: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A share that is no list of requests for one claim.
+    #[error(transparent)]
+    Requests(#[from] ListError),
     /// Nothing that a container could be given.
     #[error("there is no device to generate: {reason}")]
     NoDevices {
@@ -128,13 +149,16 @@ pub fn generate(host: &Host, inventory: &Inventory, options: &Options) -> Result
     let files = DriverFiles::find(host, &inventory.driver_version, &options.search)?;
     let devices = devices(&chosen, &nodes, options)?;
     let common = edits::common(&files, &nodes, &options.edits);
-    let spec = Spec::new(options.kind.clone(), devices, common);
-    // A spec that an engine refuses looks to people like a device that isn't there.
+    checked(Spec::new(options.kind.clone(), devices, common), left_out(inventory))
+}
+
+/// A spec that an engine refuses looks to people like a device that isn't there: it is not handed out.
+fn checked(spec: Spec, left_out: Vec<String>) -> Result<Generated, Error> {
     let wrong =
         cdi::validate(&spec).into_iter().find(|finding| finding.severity == Severity::Error);
     match wrong {
         Some(finding) => Err(Error::Invalid { finding }),
-        None => Ok(Generated { spec, left_out: left_out(inventory) }),
+        None => Ok(Generated { spec, left_out }),
     }
 }
 

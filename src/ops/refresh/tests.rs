@@ -31,7 +31,7 @@ fn kind() -> Kind {
 #[test]
 fn what_changed_is_told() {
     let (_dir, host) = folder();
-    let path = file(&host, &kind()).unwrap();
+    let path = file(&host, &kind(), FILE).unwrap();
     let first = refresh(path.clone(), generated(&[("0", "a"), ("1", "b")])).unwrap();
     assert_eq!((first.outcome, first.added.len()), (Outcome::Created, 2));
     let same = refresh(path.clone(), generated(&[("0", "a"), ("1", "b")])).unwrap();
@@ -47,7 +47,7 @@ fn what_changed_is_told() {
 #[test]
 fn without_a_device_the_file_goes_and_that_is_no_failure() {
     let (_dir, host) = folder();
-    let path = file(&host, &kind()).unwrap();
+    let path = file(&host, &kind(), FILE).unwrap();
     let none = || Err(generate::Error::NoDevices { reason: "MIG is empty".into() });
     assert_eq!(refresh(path.clone(), none()).unwrap().outcome, Outcome::Absent);
     refresh(path.clone(), generated(&[("0", "a")])).unwrap();
@@ -60,7 +60,7 @@ fn without_a_device_the_file_goes_and_that_is_no_failure() {
 #[test]
 fn another_failure_leaves_the_file_as_it_is() {
     let (_dir, host) = folder();
-    let path = file(&host, &kind()).unwrap();
+    let path = file(&host, &kind(), FILE).unwrap();
     refresh(path.clone(), generated(&[("0", "a")])).unwrap();
     let failed = Err(generate::Error::SameName { name: "0".into() });
     assert!(matches!(refresh(path.clone(), failed), Err(Error::Generate(_))));
@@ -73,7 +73,7 @@ fn another_file_of_the_kind_is_refused_and_named() {
     let theirs = dir.path().join("nvidia.yaml");
     fs::write(&theirs, Format::Yaml.encode(&spec("nvidia.com/gpu", &[("0", "a")])).unwrap())
         .unwrap();
-    let error = file(&host, &kind()).unwrap_err().to_string();
+    let error = file(&host, &kind(), FILE).unwrap_err().to_string();
     assert!(error.starts_with(theirs.to_str().unwrap()), "{error}");
     assert!(error.contains("nvidia-cdi-refresh.service"), "{error}");
 }
@@ -86,14 +86,14 @@ fn files_of_other_kinds_names_and_forms_are_let_be() {
     let text = Format::Json.encode(&spec("nvidia.com/gpu", &[("0", "a")])).unwrap();
     fs::write(dir.path().join("nvidia.json.bak"), text).unwrap();
     fs::write(dir.path().join("broken.json"), "{").unwrap();
-    assert_eq!(file(&host, &kind()).unwrap(), dir.path().join(FILE));
+    assert_eq!(file(&host, &kind(), FILE).unwrap(), dir.path().join(FILE));
 }
 
 #[test]
 fn a_broken_file_of_its_own_is_replaced() {
     let (dir, host) = folder();
     fs::write(dir.path().join(FILE), "{").unwrap();
-    let path = file(&host, &kind()).unwrap();
+    let path = file(&host, &kind(), FILE).unwrap();
     let done = refresh(path, generated(&[("0", "a")])).unwrap();
     assert_eq!((done.outcome, done.added), (Outcome::Replaced, vec!["0".to_owned()]));
 }
