@@ -341,7 +341,7 @@ impl Folder {
 
     fn failed_to(&self, action: &'static str, name: &str, errno: Errno) -> Error {
         match errno {
-            Errno::ISDIR => Error::LinkIsFolder { path: self.path_of(name) },
+            Errno::ISDIR => Error::IsFolder { action, path: self.path_of(name) },
             _ => Error::system(action, &self.path_of(name))(errno),
         }
     }

@@ -27,8 +27,8 @@ pub(crate) enum Error {
         "can't look at {path} through a private copy of its mounts: {source} (divvy-hook needs Linux 5.14 or newer and CAP_SYS_ADMIN)"
     )]
     View { path: String, source: Errno },
-    #[error("can't make the link {path}: a directory is there; the image must not have one")]
-    LinkIsFolder { path: String },
+    #[error("can't {action} {path}: a directory is there; the image must not have one")]
+    IsFolder { action: &'static str, path: String },
     #[error("can't make {path} in the container: the symbolic link there leads nowhere")]
     DanglingLink { path: String },
     #[error("can't mount on {path} in the container: it is {}; the image must have none or the other", if *.folder { "a file, and the host's a directory" } else { "a directory, and the host's a file" })]
@@ -108,8 +108,9 @@ impl Error {
         move |source| Self::System { action, path: path.to_owned(), source }
     }
 
-    /// Whether it says that the file system can't be written to.
-    pub(crate) fn is_read_only(&self) -> bool {
-        matches!(self, Self::System { source: Errno::ROFS, .. })
+    /// Whether it says that the place is not the hook's to change: its file system is read-only, or
+    /// somebody has mounted something just there.
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self, Self::System { source: Errno::ROFS | Errno::BUSY, .. })
     }
 }

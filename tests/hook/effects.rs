@@ -373,3 +373,16 @@ fn a_user_namespace_is_enough() {
     start.run(&[CUDA, NVIDIA_FOLDER, "--cuda-compat=550.163.01", "--application-profile"]).quiet();
     assert_eq!(start.cache().len(), 2);
 }
+
+#[test]
+fn what_somebody_mounted_in_a_links_place_stays() {
+    let mut start = Start::new();
+    start.write("/usr/lib/libcuda.so.1", "below");
+    fs::write(start.outside("own"), "the user's own\n").unwrap();
+    start.before = "mount --bind \"$OUTSIDE/own\" usr/lib/libcuda.so.1".into();
+    start.after = "cat usr/lib/libcuda.so.1; ls -A usr/lib".into();
+    let seen = start
+        .run(&["--link=new::/usr/lib/libcuda.so.1"])
+        .warned("can't make the link /usr/lib/libcuda.so.1");
+    assert_eq!(seen, "the user's own\nlibcuda.so.1\nx86_64-linux-gnu\n");
+}

@@ -2,7 +2,7 @@
 
 use divvy::hook_args::{CreateContainer, Link};
 
-use super::unless_read_only;
+use super::unless_kept;
 use crate::container::{Container, Folder};
 use crate::error::Error;
 
@@ -25,7 +25,7 @@ pub(super) fn make(container: &Container, work: &CreateContainer) -> Result<(), 
             }
             Err(error) => Err(error),
         };
-        unless_read_only(made)?;
+        unless_kept(made)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //!
 //! It runs as root in the container's namespaces, before the container's own root is entered.
 //! Everything that can be checked beforehand is: arguments, state, the host's ldconfig. What a
-//! read-only file system refuses is told and left out; the container starts all the same.
+//! read-only file system or a mount refuses is told and left out; the container starts all the same.
 
 mod compat;
 mod links;
@@ -52,10 +52,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     ldconfig.become_it(&container, &folders)
 }
 
-/// Turns the refusal of a read-only file system into a warning.
-fn unless_read_only(result: Result<(), Error>) -> Result<(), Error> {
+/// Turns the refusal of a read-only file system, or of a mount, into a warning.
+fn unless_kept(result: Result<(), Error>) -> Result<(), Error> {
     match result {
-        Err(error) if error.is_read_only() => {
+        Err(error) if error.is_kept() => {
             tell(&format!("warning: {error}"));
             Ok(())
         }

@@ -5,7 +5,7 @@
 
 use divvy::hook_args::AbsolutePath;
 
-use super::unless_read_only;
+use super::unless_kept;
 use crate::container::Container;
 use crate::error::Error;
 
@@ -22,7 +22,7 @@ pub(super) fn add(container: &Container, driver: &[AbsolutePath]) -> Result<(), 
     let file = format!("ld-musl-{ARCH}.path");
     let found = container.read(&format!("/etc/{file}"), LIMIT)?;
     let Some(text) = list(found.as_deref(), driver) else { return Ok(()) };
-    unless_read_only(
+    unless_kept(
         container.folder("/etc").and_then(|etc| etc.put_file(&file, text.as_bytes(), 0o644)),
     )
 }

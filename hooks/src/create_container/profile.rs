@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use rustix::fs::{AtFlags, Dir, FileType};
 
-use super::unless_read_only;
+use super::unless_kept;
 use crate::container::Container;
 use crate::error::Error;
 use crate::tell;
@@ -24,7 +24,7 @@ pub(super) fn write(container: &Container) -> Result<(), Error> {
         return Ok(());
     }
     let content = content(mask);
-    unless_read_only(
+    unless_kept(
         container
             .folder(FOLDER)
             .and_then(|folder| folder.put_file(FILE, content.as_bytes(), 0o444)),

@@ -75,7 +75,7 @@ fn keep(container: &Container, folders: &[String]) -> Result<(), Error> {
     } else {
         drop_ins.put_file(DROP_IN, format!("{}\n", folders.join("\n")).as_bytes(), 0o644)
     };
-    super::unless_read_only(kept)
+    super::unless_kept(kept)
 }
 
 fn remove(drop_ins: &Folder) -> Result<(), Error> {
