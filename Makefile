@@ -1,6 +1,6 @@
 # The commands of this repository; what each does is in tools/ and tests/.
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-fast test-engines bench clean
+.PHONY: help demo build test test-fast test-engines bench install uninstall clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,12 @@ test-engines: ## the tests on real podman, containerd and Docker
 
 bench: ## measure (PEER_BIN=dir with nvidia-ctk and nvidia-cdi-hook: side by side)
 	@tools/bench
+
+install: ## put what make build built in place (PREFIX=/usr DESTDIR=)
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' tools/install install
+
+uninstall: ## take it away again
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' tools/install uninstall
 
 clean: ## remove what was built here (the engines' cache stays: tests/e2e/setup clean)
 	@cargo clean

@@ -8,6 +8,7 @@ mod floors;
 mod generate;
 mod hook;
 mod inventory;
+mod packaging;
 mod placement;
 mod runtime;
 mod share;
