@@ -1,6 +1,7 @@
 //! The integration tests, in one binary.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
+mod claims;
 mod common;
 mod dependencies;
 mod e2e;

@@ -1,0 +1,66 @@
+//! What divvy did not make stands through all that it does.
+
+use super::site::Site;
+use std::fs;
+use std::process::Command;
+
+#[test]
+fn foreign_instances_and_files_stand() {
+    let site = Site::new(&["--gpu", "A100-40GB", "--mig", "on"]);
+    site.node.change("mig", &["0", "create", "2g.10gb@0", "1g.5gb@6"]);
+    let cdi = site.node.host().cdi_dirs[0].join("other.json");
+    let spec = r#"{"cdiVersion":"0.5.0","kind":"a.com/gpu","devices":[{"name":"x","containerEdits":{"env":["A=1"]}}]}"#;
+    fs::write(&cdi, spec).unwrap();
+    let before = site.picture();
+    // As many as fit beside them, and one more.
+    for n in 0..4 {
+        site.prepare(&n.to_string(), &["mig:1g.5gb"]).done();
+    }
+    site.prepare("4", &["mig:1g.5gb"]).failed(3);
+    let shown = site.node.change("show", &[]);
+    assert!(shown.contains("2g.10gb@0 gi") && shown.contains("1g.5gb@6 gi"), "{shown}");
+    for n in 0..4 {
+        site.release(&n.to_string()).done();
+    }
+    assert_eq!(site.picture(), before);
+    assert_eq!(site.reconcile().done().stdout, "nothing to mend\n");
+    // Killed where a GPU instance was just made, and nobody knows of it but the journal.
+    for fault in ["nvmlDeviceCreateGpuInstanceWithPlacement:1:after", "*:2", "*:2:after"] {
+        let mut prepare = site.command(&["prepare", "mig:1g.5gb"]);
+        let status = prepare.env("FAKE_NVML_ABORT_AT", fault).status().unwrap();
+        assert_eq!(status.code(), None, "{fault} didn't kill it");
+        assert!(site.reconcile().done().stdout.starts_with("released claim"));
+        assert_eq!(site.picture(), before);
+    }
+    assert_eq!(fs::read_to_string(&cdi).unwrap(), spec);
+}
+
+#[test]
+fn an_instance_made_by_others_during_a_crash_stands() {
+    let site = Site::new(&["--gpu", "A100-40GB", "--mig", "on"]);
+    let mut prepare = site.command(&["prepare", "mig:1g.5gb"]);
+    let status = prepare.env("FAKE_NVML_ABORT_AT", "*:1").status().unwrap();
+    assert_eq!(status.code(), None);
+    // Wherever the plan wanted its instance, somebody else has one with a compute instance now.
+    site.node.change("mig", &["0", "create", "7g.40gb"]);
+    let theirs = site.node.change("show", &[]);
+    assert!(site.reconcile().done().stdout.starts_with("released claim"));
+    assert_eq!(site.node.change("show", &[]), theirs);
+}
+
+#[test]
+fn a_compute_mode_of_the_administrator_stands() {
+    let site = Site::new(&["--gpu", "H100-80GB"]);
+    let smi = site.node.host().driver_root.join("usr/bin/nvidia-smi");
+    let set = Command::new(smi).args(["-i", "0", "-c", "2"]).output().unwrap();
+    assert!(set.status.success());
+    let before = site.picture();
+    assert!(before.iter().any(|line| line.contains("compute mode 2")), "{before:?}");
+    for request in ["exclusive", "time-slicing:interval=short"] {
+        if site.prepare("job", &[request]).code == Some(0) {
+            site.release("job").done();
+        }
+        assert_eq!(site.reconcile().done().stdout, "nothing to mend\n");
+        assert_eq!(site.picture(), before);
+    }
+}

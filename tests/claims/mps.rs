@@ -1,0 +1,72 @@
+//! Shares of one MPS control daemon: NVIDIA's own, with a stand-in server.
+
+use super::site::Site;
+use crate::common::node;
+use crate::support::skip;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// NVIDIA's control daemon of driver 550, which the simulated nodes have.
+fn control_program() -> Option<&'static Path> {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/setup");
+        let _ = Command::new(script).arg("mps").stdin(Stdio::null()).output();
+        let cache = std::env::var_os("DIVVY_TEST_CACHE")
+            .map_or_else(|| "/var/cache/divvy-tests".into(), PathBuf::from);
+        cache.join("nvidia-550/usr/bin/nvidia-cuda-mps-control")
+    });
+    if !rustix::process::geteuid().is_root() {
+        skip("a control daemon gets cgroups of its own: run the tests as root");
+        return None;
+    }
+    if !program.exists() {
+        skip(&format!("no {}: tests/e2e/setup mps fetches it", program.display()));
+        return None;
+    }
+    Some(program)
+}
+
+impl Site {
+    /// A node with NVIDIA's control daemon. `None` where it can't run here, which is said.
+    pub(super) fn with_mps(arguments: &[&str]) -> Option<Site> {
+        let program = control_program()?;
+        let site = Site::new(arguments);
+        let folder = site.node.dir();
+        fs::set_permissions(folder.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+        // The node's own programs only say that they are none.
+        let bin = site.node.host().driver_root.join("usr/bin");
+        let [control, server] =
+            ["control", "server"].map(|name| bin.join(format!("nvidia-cuda-mps-{name}")));
+        for path in [&control, &server] {
+            let _ = fs::remove_file(path);
+        }
+        symlink(program, control).unwrap();
+        fs::copy(node::mps_server(), server).unwrap();
+        Some(site)
+    }
+}
+
+#[test]
+fn ten_equal_shares_fit_and_an_eleventh_is_refused() {
+    let Some(site) = Site::with_mps(&["--gpu", "H100-80GB", "--managed"]) else { return };
+    let before = site.picture();
+    for n in 0..10 {
+        site.prepare(&n.to_string(), &["mps:threads=10"]).done();
+    }
+    let full = site.picture();
+    let daemons = full.iter().filter(|line| line.ends_with("/pipe/control")).count();
+    assert_eq!(daemons, 1, "{full:?}");
+    let refusal = site.prepare("10", &["mps:threads=10"]).failed(3);
+    for part in ["mps:threads=10", "claim"] {
+        assert!(refusal.contains(part), "{part}: {refusal}");
+    }
+    assert_eq!(site.picture(), full);
+    for n in 0..10 {
+        site.release(&n.to_string()).done();
+    }
+    assert_eq!(site.picture(), before);
+}
