@@ -44,6 +44,11 @@ impl Device {
         })
     }
 
+    /// Whether its device turned out to have no compute mode: a client can go around the control daemon.
+    pub fn without_compute_mode(&self) -> bool {
+        self.steps.iter().any(|entry| entry.outcome == Some(Outcome::Unsupported))
+    }
+
     /// The folder of its MPS control daemon.
     pub fn daemon_folder(&self) -> Option<&Path> {
         self.steps.iter().find_map(|entry| match &entry.before {

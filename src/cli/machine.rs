@@ -71,7 +71,7 @@ pub(super) struct RequestArgs {
 impl RequestArgs {
     pub(super) fn requests(&self) -> Result<Requests, Failure> {
         let Some(file) = &self.file else {
-            let read = Requests::from_texts(&self.requests);
+            let read = Requests::from_texts(joined(&self.requests));
             return read.map_err(|error| Failure::new(Exit::Usage, error));
         };
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
@@ -80,6 +80,23 @@ impl RequestArgs {
         let wrong = |error: ListError| Failure::new(Exit::Usage, failed(&error));
         Requests::from_document(&text).map_err(wrong)
     }
+}
+
+/// Words of one request that a shell has parted: `mps @0` and `2x mig:1g.10gb` without quotes.
+fn joined(words: &[String]) -> Vec<String> {
+    let mut requests: Vec<String> = Vec::new();
+    let mut count_alone = false;
+    for word in words {
+        match requests.last_mut() {
+            Some(last) if count_alone || word.starts_with('@') => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => requests.push(word.clone()),
+        }
+        count_alone = word.strip_suffix('x').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    }
+    requests
 }
 
 /// A refusal: a sentence for people, and on stdout the whole of it for programs.
@@ -96,5 +113,18 @@ pub(super) fn store_exit(error: &StoreError) -> Exit {
     match error {
         StoreError::Busy { .. } => Exit::Busy,
         _ => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joined;
+
+    #[test]
+    fn a_request_may_be_several_words() {
+        let words = |text: &str| joined(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(words("mps @0 exclusive @1"), ["mps @0", "exclusive @1"]);
+        assert_eq!(words("2x mig:1g.10gb @0 mps"), ["2x mig:1g.10gb @0", "mps"]);
+        assert_eq!(words("@0"), ["@0"]);
     }
 }

@@ -141,6 +141,12 @@ pub struct Enforced {
 }
 
 impl Enforced {
+    /// The same, with nothing stronger than that.
+    #[must_use]
+    pub fn at_most(self, level: Level) -> Enforced {
+        Enforced { memory: self.memory.min(level), compute: self.compute.min(level) }
+    }
+
     /// Whether both are as strong as demanded.
     pub fn reaches(self, demanded: Enforced) -> bool {
         self.memory >= demanded.memory && self.compute >= demanded.compute

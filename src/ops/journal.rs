@@ -22,6 +22,16 @@ pub enum StepError {
     /// The journal.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A step that a crash left half done is in use, so it can't be begun anew.
+    #[error(
+        "an earlier attempt to {what} was cut short, and processes use what it left ({pids:?}): end them, then run divvy reconcile"
+    )]
+    HalfDone {
+        /// The step.
+        what: String,
+        /// Who, as far as the driver says.
+        pids: Vec<u32>,
+    },
     /// The machine.
     #[error(transparent)]
     Host(#[from] std::io::Error),
@@ -43,8 +53,10 @@ pub(super) fn make(node: &Node, store: &Store, device: &mut Device) -> Result<()
         if outcome.is_some() {
             continue;
         }
-        if before.is_some() {
-            share::undo(node, device, &device.steps[n])?;
+        if before.is_some()
+            && let Undone::InUse { pids } = share::undo(node, device, &device.steps[n])?
+        {
+            return Err(StepError::HalfDone { what: device.steps[n].step.to_string(), pids });
         }
         let before = share::observe(node, device, &step)?;
         device.steps[n].before = Some(before.clone());

@@ -4,12 +4,14 @@ use super::begin::Intent;
 use super::{Ask, PrepareError};
 use crate::claim::store::{Store, StoreError};
 use crate::claim::{Claim, Device, Phase};
+use crate::config::Level;
 use crate::ops::grant::{self, Grant};
 use crate::ops::journal;
 use crate::ops::release::{self, When};
 use crate::ops::spec_file;
 use crate::request::MpsLimits;
 use crate::share::{Node, ShareError, mps};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Carries the plan out. Where that fails, nothing of the claim is left.
@@ -40,11 +42,16 @@ fn make(
     let _gpus = store.lock_gpus(&gpus.iter().map(String::as_str).collect(), patience)?;
     // What others stand on comes first. A device that the claim joins may be half made: its first claim failed.
     let devices = claim.foundations.iter().chain(claim.parts.iter().map(|part| &part.device));
+    let mut by_passable = BTreeSet::new();
     for id in devices {
         if let Some(mut device) = store.device(id)? {
             journal::make(node, store, &mut device)
                 .map_err(|error| PrepareError::Step(Box::new(error)))?;
+            by_passable.extend(device.without_compute_mode().then_some(device.id));
         }
+    }
+    for part in claim.parts.iter_mut().filter(|part| by_passable.contains(&part.device)) {
+        part.enforced = part.enforced.at_most(Level::Client);
     }
     for (id, limits) in &raise {
         if let Some(device) = store.device(id)? {
