@@ -90,11 +90,6 @@ pub(super) fn most(places: &[Slices], mut occupied: Slices) -> u32 {
     count
 }
 
-/// What a placement takes away: the mixes that fitted before and don't fit after it.
-pub fn loss(geometry: &Geometry, occupied: Slices, place: Slices) -> u32 {
-    geometry.mixes(occupied).saturating_sub(geometry.mixes(occupied | place))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +163,7 @@ mod tests {
             let geometry = Geometry::of(&mig);
             let best = |places: &[Slices], occupied: Slices| {
                 let free = places.iter().filter(|place| occupied & **place == 0);
-                free.map(|place| loss(&geometry, occupied, *place)).min()
+                free.map(|place| geometry.mixes(occupied) - geometry.mixes(occupied | place)).min()
             };
             for places in &geometry.classes {
                 let on_empty = best(places, 0).unwrap();
