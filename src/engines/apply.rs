@@ -3,7 +3,7 @@
 use super::read::{below, text};
 use super::{Error, FileChange, Plan};
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -58,18 +58,15 @@ fn carry_out(change: &FileChange, root: &Path, mode: u32) -> Result<(), Error> {
 fn followed(path: &Path, root: &Path) -> Result<PathBuf, Error> {
     let below = below(root, path);
     let failed = |source| Error::Read { path: below.clone(), source };
-    match fs::symlink_metadata(&below) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(below),
-        Err(error) => return Err(failed(error)),
-        Ok(found) if !found.is_symlink() => return Ok(below),
-        Ok(_) => {}
-    }
-    let target = fs::canonicalize(&below).map_err(failed)?;
+    let is_link = fs::symlink_metadata(&below).is_ok_and(|found| found.is_symlink());
+    let there = below.ancestors().find(|path| path.exists()).unwrap_or(root);
+    // Of a link that leads nowhere this is an error: what it was to lead to can't be known.
+    let target = fs::canonicalize(if is_link { &below } else { there }).map_err(failed)?;
     let root = fs::canonicalize(root).map_err(failed)?;
     if !target.starts_with(&root) {
         return Err(Error::Outside { path: path.to_owned(), target, root });
     }
-    Ok(target)
+    Ok(if is_link { target } else { below })
 }
 
 fn replace(path: &Path, content: &str, mode: u32) -> Result<(), Error> {

@@ -25,7 +25,6 @@ pub use plan::{plan, plan_removal};
 pub use read::{Current, below, read};
 pub use record::{Record, Trace};
 
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -150,15 +149,13 @@ struct Wanted {
 }
 
 /// One file that changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileChange {
     /// The file, as the engine sees it.
     pub path: PathBuf,
     /// Its text now; `None` where it isn't there.
-    #[serde(skip)]
     pub before: Option<String>,
     /// Its text then; `None` where it goes.
-    #[serde(skip)]
     pub after: Option<String>,
     /// What the change is for.
     pub why: String,

@@ -73,7 +73,10 @@ fn undo(
     for path in paths {
         let Some(text) = current.files.get(path) else { continue };
         let trace = record.trace(path);
-        let own = record_says_own(engine, trace).unwrap_or_else(|| places.own.contains(path));
+        let own = match trace {
+            Some(trace) => is_ours(&trace.after),
+            None => places.own.contains(path),
+        };
         let before = match trace {
             Some(trace) if trace.after == *text => trace.before.clone(),
             Some(trace) if trace.before.as_ref() == Some(text) => continue,
@@ -86,11 +89,6 @@ fn undo(
         };
     }
     Ok(undone)
-}
-
-/// Whether a file of a record is divvy's alone: where an engine has both kinds, by what it says.
-fn record_says_own(engine: Engine, trace: Option<&Trace>) -> Option<bool> {
-    trace.map(|trace| engine != Engine::Docker && is_ours(&trace.after))
 }
 
 /// A file of divvy's own that somebody edited is kept where no engine reads it.

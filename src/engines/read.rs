@@ -109,8 +109,9 @@ impl Tree<'_> {
         };
         let mut paths = Vec::new();
         for entry in entries {
-            let name = entry.map_err(failed)?.file_name();
-            if name.to_str().is_some_and(|name| name.ends_with(ending)) {
+            let entry = entry.map_err(failed)?;
+            let (name, path) = (entry.file_name(), entry.path());
+            if name.to_str().is_some_and(|name| name.ends_with(ending)) && path.is_file() {
                 paths.push(folder.join(name));
             }
         }

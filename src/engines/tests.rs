@@ -460,6 +460,20 @@ fn a_link_out_of_the_root_is_refused() {
     let error = apply(&plan, machine.root.path()).unwrap_err();
     assert!(matches!(error, Error::Outside { .. }), "{error}");
     assert_eq!(fs::read_to_string(target).unwrap(), "{}");
+    // A folder on the way is no other.
+    let machine = Machine::new(&[]);
+    fs::remove_dir(machine.path("/etc/crio")).unwrap();
+    symlink(outside.path(), machine.path("/etc/crio")).unwrap();
+    let plan = machine.plan(Engine::Crio, &options()).unwrap();
+    let error = apply(&plan, machine.root.path()).unwrap_err();
+    assert!(matches!(error, Error::Outside { .. }), "{error}");
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
+    // Nor is a link that leads nowhere written through, or replaced.
+    let machine = Machine::new(&[]);
+    symlink("nowhere", machine.path(DAEMON)).unwrap();
+    let plan = machine.plan(Engine::Docker, &options()).unwrap();
+    assert!(apply(&plan, machine.root.path()).is_err());
+    assert!(fs::symlink_metadata(machine.path(DAEMON)).unwrap().is_symlink());
 }
 
 #[test]
