@@ -1,6 +1,8 @@
 //! The node at a glance: what each GPU is, how it is shared, and who holds what.
 
 mod picture;
+#[cfg(test)]
+mod tests;
 
 pub use picture::{Style, draw};
 

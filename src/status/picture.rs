@@ -101,7 +101,7 @@ fn slice_bar(slices: u32, instances: &[InstanceStatus], style: Style) -> String 
         );
         let (who, tone) = match &one.sharing {
             Some(sharing) => (names(sharing), Tone::Held),
-            None => ("not divvy's".to_owned(), Tone::Foreign),
+            None => ("foreign".to_owned(), Tone::Foreign),
         };
         cells.push((one.placement.size as usize, one.profile.clone(), who, tone));
         at = one.placement.start + one.placement.size;
