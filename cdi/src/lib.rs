@@ -44,4 +44,4 @@ pub use registry::{Conflict, Registry, ResolveError, Shadowed, SpecFile};
 pub use spec::{Annotations, Device, Spec};
 pub use validate::validate;
 pub use version::{UnknownVersion, Version, edits_version, minimum_version};
-pub use write::{WriteError, Written, write_atomically, write_if_changed};
+pub use write::{WriteError, Written, remove_interrupted, write_atomically, write_if_changed};

@@ -1,6 +1,7 @@
 //! Writing a file whole or not at all.
 
 use std::{
+    ffi::OsString,
     fs::{self, File, Permissions},
     io::{self, Write as _},
     os::unix::fs::PermissionsExt as _,
@@ -9,6 +10,11 @@ use std::{
 
 /// Engines that run as another user than root read specs too.
 const MODE: u32 = 0o644;
+
+/// An ending that engines ignore: they read the folder at any time.
+const SUFFIX: &str = ".tmp";
+/// Letters and digits between a temporary file's prefix and its suffix.
+const RANDOM: usize = 6;
 
 /// What writing a file came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +61,10 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), WriteError> {
         _ => Path::new("."),
     };
     fs::create_dir_all(folder).map_err(failed("its folder can't be made"))?;
-    // An ending that engines ignore: they read the folder at any time.
     let file = tempfile::Builder::new()
-        .prefix(".cdi-")
-        .suffix(".tmp")
+        .prefix(&prefix(path))
+        .rand_bytes(RANDOM)
+        .suffix(SUFFIX)
         .tempfile_in(folder)
         .map_err(failed("no temporary file can be made in its folder"))?;
     file.as_file().write_all(content).map_err(failed("the content can't be written"))?;
@@ -90,6 +96,37 @@ pub fn write_if_changed(path: &Path, content: &[u8]) -> Result<Written, WriteErr
     Ok(before)
 }
 
+/// Removes what a write of `path` left beside it when its process died before the end. For whoever knows that
+/// nobody is writing the file now.
+///
+/// # Errors
+/// When the folder can't be read, or a file in it can't be removed. A folder that is not there is no error.
+pub fn remove_interrupted(path: &Path) -> io::Result<()> {
+    let entries = match path.parent().map(fs::read_dir) {
+        Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        entries => entries.into_iter().flatten().flatten(),
+    };
+    let prefix = prefix(path);
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let rest = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
+        let rest = rest.and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()));
+        if rest.is_some_and(|random| random.len() == RANDOM) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// How the names of temporary files for `path` begin.
+fn prefix(path: &Path) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(path.file_name().unwrap_or_default());
+    prefix.push("-");
+    prefix
+}
+
 /// Compares sizes first, so that no huge file is read.
 fn has_content(path: &Path, size: u64, content: &[u8]) -> bool {
     u64::try_from(content.len()) == Ok(size) && fs::read(path).is_ok_and(|old| old == content)
@@ -114,6 +151,22 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn what_an_interrupted_write_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        remove_interrupted(&dir.path().join("nowhere/a.json")).unwrap();
+        let others =
+            [".a.json-b.json-AbCd12.tmp", ".a.json-AbCd12", ".b.json-AbCd12.tmp", "a.json"];
+        for name in others.iter().chain(&[".a.json-AbCd12.tmp", ".a.json-000000.tmp"]) {
+            fs::write(dir.path().join(name), "half").unwrap();
+        }
+        remove_interrupted(&path).unwrap();
+        let mut left = others.map(str::to_owned);
+        left.sort();
+        assert_eq!(names(dir.path()), left);
     }
 
     #[test]

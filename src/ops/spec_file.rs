@@ -44,15 +44,14 @@ pub(super) fn write(host: &Host, id: &ClaimId, edits: ContainerEdits) -> Result<
     Ok(cdi::write_atomically(&path(host, id), cdi::Format::Json.encode(&spec)?.as_bytes())?)
 }
 
-/// Removes it, if it is there.
+/// Removes it, if it is there, or what a preparation that died while writing it left.
 pub(super) fn remove(host: &Host, id: &ClaimId) -> Result<(), SpecFileError> {
     let path = path(host, id);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(SpecFileError::Remove { path, error })
-        }
-        _ => Ok(()),
-    }
+    let removed = match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => cdi::remove_interrupted(&path),
+    };
+    removed.map_err(|error| SpecFileError::Remove { path, error })
 }
 
 /// In the last CDI folder, which is the one that goes with a boot.
