@@ -105,8 +105,21 @@ pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Removes temporary files; the caller keeps every writer out.
-pub(super) fn remove_temporaries(folder: &Path) -> Result<(), StoreError> {
-    let mut temporaries = all_names(folder)?.into_iter().filter(|name| name.starts_with(TEMPORARY));
-    temporaries.try_for_each(|name| remove(&folder.join(name)))
+/// Removes temporary files of one record, which nobody writes any more.
+pub(super) fn remove_interrupted(file: &Path) -> Result<(), StoreError> {
+    failed(cdi::remove_interrupted(file), "remove what was left beside", file)
+}
+
+/// Removes temporary files, of records that `which` picks by file name; the caller keeps their writers out.
+pub(super) fn remove_temporaries(
+    folder: &Path,
+    which: impl Fn(&str) -> bool,
+) -> Result<(), StoreError> {
+    for name in all_names(folder)? {
+        let Some(record) = name.strip_prefix(TEMPORARY) else { continue };
+        if which(record.rsplit_once('-').map_or(record, |(record, _)| record)) {
+            remove(&folder.join(&name))?;
+        }
+    }
+    Ok(())
 }

@@ -219,7 +219,9 @@ impl Store {
     /// # Errors
     /// Where it can't be removed.
     pub fn remove_device(&self, id: &DeviceId) -> Result<(), StoreError> {
-        files::remove(&self.device_file(id))
+        let file = self.device_file(id);
+        files::remove(&file)?;
+        files::remove_interrupted(&file)
     }
 
     /// Removes what a crash left behind between a file's writing and its naming.
@@ -227,8 +229,10 @@ impl Store {
     /// # Errors
     /// Where a leftover can't be removed.
     pub fn sweep(&self, _: &DirectoryLock) -> Result<(), StoreError> {
-        files::remove_temporaries(&self.root.join("claims"))?;
-        files::remove_temporaries(&self.root.join("devices"))?;
+        files::remove_temporaries(&self.root.join("claims"), |_| true)?;
+        // A record that is there may be written just now: its journal goes on under the locks of its GPUs.
+        let devices = self.root.join("devices");
+        files::remove_temporaries(&devices, |record| !devices.join(record).exists())?;
         for gpu in files::names(&self.root.join("gpus"))? {
             let folder = self.root.join("gpus").join(gpu);
             for name in files::names(&folder)? {
