@@ -126,3 +126,16 @@ fn a_start_that_died_leaves_nothing() {
     assert!(site.reconcile().done().stdout.starts_with("released claim"));
     assert_eq!(site.picture(), before);
 }
+
+#[test]
+fn a_claim_on_a_lost_gpu_can_be_released() {
+    let site = mig_site();
+    let before = site.picture();
+    site.prepare("job", &["mig:1g.5gb"]).done();
+    site.node.change("lose", &["0"]);
+    site.release("job").done();
+    assert_eq!(site.phases(), []);
+    site.node.change("reset", &["0"]);
+    site.same(&before, "after the reset that a lost GPU needs");
+    site.prepare("job", &["mig:1g.5gb"]).done();
+}

@@ -70,3 +70,23 @@ fn ten_equal_shares_fit_and_an_eleventh_is_refused() {
     }
     assert_eq!(site.picture(), before);
 }
+
+#[test]
+fn unequal_shares_share_a_daemon() {
+    let Some(site) = Site::with_mps(&["--gpu", "H100-80GB", "--managed"]) else { return };
+    let before = site.picture();
+    for (id, threads) in [("quarter", 25), ("half", 50)] {
+        let grant = site.prepare(id, &[&format!("mps:threads={threads}")]).done().json();
+        let limit = format!("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE={threads}");
+        let env = grant["env"].as_array().unwrap();
+        assert!(env.iter().any(|pair| *pair == limit.as_str()), "{grant}");
+    }
+    site.prepare("another half", &["mps:threads=50"]).failed(2);
+    site.prepare("another-half", &["mps:threads=50"]).failed(3);
+    site.release("quarter").done();
+    site.prepare("another-half", &["mps:threads=50"]).done();
+    for id in ["half", "another-half"] {
+        site.release(id).done();
+    }
+    assert_eq!(site.picture(), before);
+}

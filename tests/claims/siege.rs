@@ -3,6 +3,7 @@
 use super::site::Site;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -32,15 +33,32 @@ fn release(site: &Site, id: &str) {
     }
 }
 
+/// Counts down when dropped, also when its thread panics.
+struct Gone<'a>(&'a AtomicUsize);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn sixty_four_at_once_get_what_is_theirs() {
     let site = Site::new(&["--gpu", "A100-40GB:8", "--mig", "on"]);
     let before = site.picture();
     let held = Mutex::new(BTreeSet::new());
+    let left = AtomicUsize::new(PROCESSES);
     thread::scope(|scope| {
+        // A timer's work all the while finds nothing to do, and disturbs nobody.
+        scope.spawn(|| {
+            while left.load(Ordering::Relaxed) > 0 {
+                assert_eq!(site.reconcile().done().stdout, "nothing to mend\n");
+            }
+        });
         for n in 0..PROCESSES {
-            let (site, held) = (&site, &held);
+            let (site, held, left) = (&site, &held, &left);
             scope.spawn(move || {
+                let _gone = Gone(left);
                 let id = n.to_string();
                 let devices = prepare(site, &id, REQUESTS[n % REQUESTS.len()]);
                 for device in &devices {

@@ -24,7 +24,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    pub(super) fn of(output: Output) -> Said {
+    fn of(output: Output) -> Said {
         Said {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -117,6 +117,15 @@ impl Site {
         }
         picture.extend(self.daemons().iter().map(|daemon| format!("a process of {daemon:?}")));
         picture
+    }
+
+    /// Sees that the node is as it was.
+    #[track_caller]
+    pub(super) fn same(&self, before: &BTreeSet<String>, what: &str) {
+        let now = self.picture();
+        let more: Vec<&String> = now.difference(before).collect();
+        let less: Vec<&String> = before.difference(&now).collect();
+        assert!(more.is_empty() && less.is_empty(), "{what}: left {more:#?}, missing {less:#?}");
     }
 
     /// Processes whose environment names a pipe directory of this node: the pid and the daemon's folder.
