@@ -22,6 +22,9 @@ use crate::error::Error;
 use crate::state::{Root, read_limited};
 use crate::sys::{self, MountAttributes};
 
+/// How often a directory is looked for that seems to lead nowhere: it may be on the move.
+const TRIES: u32 = 5;
+
 /// How often something that another process changes meanwhile is tried again.
 const ATTEMPTS: usize = 64;
 
@@ -166,7 +169,7 @@ impl Container {
     pub(crate) fn folder(&self, path: &str) -> Result<Folder, Error> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = match open_in(&self.root, path, flags) {
-            Err(Errno::NOENT) => self.make_folders(path)?,
+            Err(Errno::NOENT) => self.make_folders_steadily(path)?,
             other => other.map_err(Error::system("open the container's directory", path))?,
         };
         Ok(Folder { fd, path: path.to_owned() })
@@ -188,6 +191,17 @@ impl Container {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = open_in(&self.root, path, flags).ok()?;
         Some(Folder { fd, path: path.to_owned() })
+    }
+
+    /// Makes a directory although others may be moving it. A link that leads nowhere each time is one.
+    fn make_folders_steadily(&self, path: &str) -> Result<OwnedFd, Error> {
+        for _ in 1..TRIES {
+            match self.make_folders(path) {
+                Err(Error::DanglingLink { .. }) => {}
+                made => return made,
+            }
+        }
+        self.make_folders(path)
     }
 
     fn make_folders(&self, path: &str) -> Result<OwnedFd, Error> {

@@ -11,6 +11,8 @@ pub(crate) enum Error {
     Stage(String),
     #[error("can't write to stdout: {0}")]
     Stdout(std::io::Error),
+    #[error("can't run {}, which has the code for this stage: {error}; install all of divvy's programs in one folder", program.display())]
+    HandOver { program: std::path::PathBuf, error: std::io::Error },
     #[error("can't {action} {path}: {source}")]
     System { action: &'static str, path: String, source: Errno },
     #[error("{what} is not the JSON that an OCI runtime writes: {source}")]

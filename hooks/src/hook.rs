@@ -3,14 +3,21 @@
 //! A runtime starts it as root, next to a file system that the container's image made. So it first
 //! lets go of what it inherited (`process`), and looks at the container only through
 //! `container`.
+//!
+//! `create-container` runs for every container and stands alone in a small program. The other stages read
+//! configuration and claims: `divvy-hook` becomes `divvy-runtime` for them, which holds that code as well.
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use divvy::hook_args;
+use divvy::hook_args::{self, PROGRAM};
 
 use crate::error::Error;
-use crate::{create_container, create_runtime, poststop, precreate, process};
+use crate::{create_container, create_runtime, poststop, precreate, process, program};
+
+/// The stages that `divvy-runtime` has the code for.
+const OTHER_STAGES: [&str; 4] =
+    [hook_args::PRECREATE, hook_args::CREATE_RUNTIME, hook_args::PRESTART, hook_args::POSTSTOP];
 
 const USAGE: &str = "\
 usage: divvy-hook create-container [JOB…] < STATE
@@ -51,7 +58,19 @@ pub fn main() -> ExitCode {
     process::let_go();
     let args: Vec<String> =
         std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    match run(&args) {
+    finish(run(&args))
+}
+
+/// Runs a stage that `divvy-hook` has handed over to the program with the code for it.
+pub fn handed_over() -> ExitCode {
+    process::let_go();
+    let args: Vec<String> =
+        std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    finish(run_handed_over(&args))
+}
+
+fn finish(outcome: Result<(), Error>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&error.line());
@@ -70,6 +89,21 @@ fn run(args: &[String]) -> Result<(), Error> {
             process::keep_needed_capabilities()?;
             create_container::run(jobs)
         }
+        [_, stage, rest @ ..] if OTHER_STAGES.contains(&stage.as_str()) => {
+            Err(program::hand_over(PROGRAM, std::iter::once(stage).chain(rest)))
+        }
+        [_, option] if option == "--help" || option == "-h" => say(USAGE),
+        [_, option] if option == "--version" || option == "-V" => {
+            say(concat!("divvy-hook ", env!("CARGO_PKG_VERSION"), "\n"))
+        }
+        // A stage may be what enforces a share: skipping one could start a container without it.
+        [_, stage, ..] => Err(Error::Stage(stage.clone())),
+        _ => Err(Error::Stage(String::new())),
+    }
+}
+
+fn run_handed_over(args: &[String]) -> Result<(), Error> {
+    match args {
         [_, stage] if stage == hook_args::PRECREATE => precreate::run(),
         [_, stage, work @ ..]
             if stage == hook_args::CREATE_RUNTIME || stage == hook_args::PRESTART =>
@@ -80,11 +114,6 @@ fn run(args: &[String]) -> Result<(), Error> {
             poststop::run();
             Ok(())
         }
-        [_, option] if option == "--help" || option == "-h" => say(USAGE),
-        [_, option] if option == "--version" || option == "-V" => {
-            say(concat!("divvy-hook ", env!("CARGO_PKG_VERSION"), "\n"))
-        }
-        // A stage may be what enforces a share: skipping one could start a container without it.
         [_, stage, ..] => Err(Error::Stage(stage.clone())),
         _ => Err(Error::Stage(String::new())),
     }

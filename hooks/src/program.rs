@@ -47,6 +47,14 @@ fn own_program(name: &str) -> PathBuf {
     beside.filter(|path| path.is_file()).unwrap_or_else(|| Path::new(FOLDER).join(name))
 }
 
+/// Becomes the program with the code for the stages other than create-container, under the name `name`.
+/// Returns where that fails.
+pub(crate) fn hand_over<'a>(name: &str, args: impl Iterator<Item = &'a String>) -> Error {
+    let program = own_program("divvy-runtime");
+    let error = Command::new(&program).arg0(name).args(args).exec();
+    Error::HandOver { program, error }
+}
+
 /// divvy's own hook on this machine.
 pub(crate) fn hook() -> String {
     own_program(PROGRAM).to_string_lossy().into_owned()
