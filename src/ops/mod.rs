@@ -14,5 +14,6 @@ pub mod reconcile;
 pub mod refresh;
 #[cfg(feature = "nvml")]
 pub mod release;
+#[cfg(feature = "nvml")]
 pub mod spec_file;
 pub mod validate;
