@@ -23,8 +23,8 @@ pub struct Rules<'a> {
 pub struct Asked {
     /// All of it, as one claim.
     pub requests: Requests,
-    /// Whether a hook is there that binds the claim: the container asks by a CDI device.
-    pub hooked: bool,
+    /// What of it no hook carries, so that none would bind the claim: an annotation's or a variable's.
+    pub unhooked: Option<Requests>,
     /// The host's uid of the container's first process, the MPS client.
     pub uid: u32,
     /// The claim that an earlier road has made for it.
@@ -96,26 +96,26 @@ pub fn find(config: &Value, rules: &Rules) -> Result<Option<Asked>, FindError> {
     if pod.as_ref().is_some_and(|pod| pod.pause) {
         return Ok(None);
     }
-    let mut lists = by_hooks(config, rules)?;
-    let hooked = !lists.is_empty();
-    let annotated = match &pod {
+    let hooked = by_hooks(config, rules)?;
+    let mut unhooked = match &pod {
         None => annotation(annotations, REQUEST)?,
-        Some(pod) => by_pod(annotations, pod, rules)?,
+        Some(pod) => by_pod(annotations, pod, rules, &hooked)?,
     };
-    lists.extend(annotated.filter(|list| !lists.contains(list)));
-    if lists.is_empty() && rules.sources.from_environment {
-        lists.extend(by_environment(config)?);
+    if hooked.is_empty() && unhooked.is_none() && rules.sources.from_environment {
+        unhooked = by_environment(config)?;
     }
+    let unhooked = unhooked.filter(|list| !hooked.contains(list));
+    let lists: Vec<Requests> = hooked.iter().chain(&unhooked).cloned().collect();
     if lists.is_empty() {
         return Ok(None);
     }
     let claim = annotations.and_then(|all| all.get(CLAIM)).map(claim).transpose()?;
-    if claim.is_some() && !hooked {
+    if claim.is_some() && hooked.is_empty() {
         return Err(FindError::Claimed);
     }
     let requests = Requests::new(lists.into_iter().flat_map(Requests::into_vec).collect());
     let requests = requests.map_err(|error| FindError::List(Box::new(error)))?;
-    Ok(Some(Asked { requests, hooked, uid: uid(config)?, claim, in_pod: pod.is_some() }))
+    Ok(Some(Asked { requests, unhooked, uid: uid(config)?, claim, in_pod: pod.is_some() }))
 }
 
 fn claim(value: &Value) -> Result<ClaimId, FindError> {
@@ -171,13 +171,18 @@ struct Pod {
 }
 
 impl Pod {
+    /// What every container of a pod has. podman 4 gives others of CRI-O's to all that it runs.
+    const KEYS: [&str; 4] = [
+        "io.kubernetes.cri.container-type",
+        "io.kubernetes.cri.sandbox-id",
+        "io.kubernetes.cri-o.ContainerType",
+        "io.kubernetes.cri-o.SandboxID",
+    ];
+
     fn of(annotations: Option<&Map<String, Value>>) -> Option<Pod> {
         let annotations = annotations?;
         let text = |key: &str| annotations.get(key).and_then(Value::as_str);
-        let mut keys = annotations.keys();
-        if !keys.any(|key| {
-            key.starts_with("io.kubernetes.cri.") || key.starts_with("io.kubernetes.cri-o.")
-        }) {
+        if !Pod::KEYS.iter().any(|key| annotations.contains_key(*key)) {
             return None;
         }
         let kind = text("io.kubernetes.cri.container-type")
@@ -192,10 +197,12 @@ fn by_pod(
     annotations: Option<&Map<String, Value>>,
     pod: &Pod,
     rules: &Rules,
+    hooked: &[Requests],
 ) -> Result<Option<Requests>, FindError> {
     let name = pod.name.as_deref().unwrap_or("NAME");
     let key = format!("{REQUEST}/{name}");
-    let whole = annotations.is_some_and(|all| all.contains_key(REQUEST));
+    // In podman's own pods precreate has made a hook of it by the time that others look.
+    let whole = annotation(annotations, REQUEST)?.is_some_and(|list| !hooked.contains(&list));
     match annotation(annotations, &key)? {
         Some(_) if !rules.sources.from_pod_annotations => Err(FindError::PodAnnotation(key)),
         None if whole => Err(FindError::WholePod(name.to_owned())),

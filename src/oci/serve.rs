@@ -23,8 +23,8 @@ pub fn serve(
     let (claim, mut edits) = claim;
     // The CDI device of a request brings the static work along: once is enough.
     edits.hooks.retain(|new| !does_static_work(config, new));
-    if !asked.hooked {
-        edits.hooks.push(CreateRuntime::Request(asked.requests.clone()).hook(hook));
+    if let Some(requests) = &asked.unhooked {
+        edits.hooks.push(CreateRuntime::Request(requests.clone()).hook(hook));
         edits.hooks.push(hook_args::poststop(hook));
     }
     let mut edited = config.clone();

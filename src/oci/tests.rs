@@ -38,7 +38,7 @@ fn a_cdi_device_asks_by_its_hook() {
     assert_eq!(asked(&hooked(HOOK, &["mig:1g.10gb"]), &CLOSED).unwrap(), "mig:1g.10gb");
     let twice = hooked(HOOK, &["mps", "mig:1g.10gb", "mps"]);
     assert_eq!(asked(&twice, &CLOSED).unwrap(), "mps; mig:1g.10gb");
-    assert!(find(&twice, &CLOSED).unwrap().unwrap().hooked);
+    assert_eq!(find(&twice, &CLOSED).unwrap().unwrap().unhooked, None);
 }
 
 #[test]
@@ -65,6 +65,8 @@ fn an_annotation_asks_outside_pods() {
         "hooks": hooked(HOOK, &["mig:1g.10gb"])["hooks"],
     });
     assert_eq!(asked(&both, &CLOSED).unwrap(), "mig:1g.10gb; mps");
+    let unhooked = find(&both, &CLOSED).unwrap().unwrap().unhooked;
+    assert_eq!(unhooked.unwrap().to_string(), "mps");
     for wrong in ["", "mps\nmig:1g.10gb", "mpz", &"mps;".repeat(10_000), &"x".repeat(70_000)] {
         let said = refused(&annotated(&[("divvy.request", wrong)]), &OPEN);
         assert!(
@@ -96,6 +98,9 @@ fn a_pod_asks_for_each_container_and_where_that_is_on() {
         let posing = pod(&[("divvy.request", "mps"), ("io.container.manager", "libpod")]);
         assert!(find(&posing, &CLOSED).is_err());
         assert_eq!(asked(&posing, &Rules { podman: true, ..CLOSED }).unwrap(), "mps");
+        let mut hooked_too = posing.clone();
+        hooked_too["hooks"] = hooked(HOOK, &["mps"])["hooks"].clone();
+        assert_eq!(asked(&hooked_too, &CLOSED).unwrap(), "mps");
         let pause = annotated(&[
             (kind, "sandbox"),
             ("divvy.request", "mps"),
@@ -103,6 +108,12 @@ fn a_pod_asks_for_each_container_and_where_that_is_on() {
         ]);
         assert_eq!(asked(&pause, &OPEN), None);
     }
+}
+
+#[test]
+fn podmans_own_annotations_are_no_pods() {
+    let config = annotated(&[("io.kubernetes.cri-o.TTY", "false"), ("divvy.request", "mps")]);
+    assert!(!find(&config, &CLOSED).unwrap().unwrap().in_pod);
 }
 
 #[test]
