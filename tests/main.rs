@@ -11,6 +11,7 @@ mod hook;
 mod inventory;
 mod packaging;
 mod placement;
+mod roads;
 mod runtime;
 mod share;
 mod support;

@@ -26,7 +26,7 @@ const DRIVER: &str = "550.163.01";
 const LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu";
 
 /// The program under test.
-fn hook() -> &'static Path {
+pub(crate) fn hook() -> &'static Path {
     static HOOK: OnceLock<PathBuf> = OnceLock::new();
     HOOK.get_or_init(|| std::env::var_os("DIVVY_HOOK").map_or_else(build, PathBuf::from))
 }
