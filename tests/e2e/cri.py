@@ -100,7 +100,7 @@ def start(options):
     })
     pod = call("RunPodSandbox", field(1, sandbox) + field(2, options.handler))[1]
     container = encode(FIELDS["container"], {
-        "metadata": {"name": name}, "image": {"image": options.image, "user_specified_image": options.image},
+        "metadata": {"name": "test"}, "image": {"image": options.image, "user_specified_image": options.image},
         "command": options.command, "envs": [{"key": k, "value": v} for k, v in pairs(options.env).items()],
         "mounts": [{"host_path": k, "container_path": v} for k, v in pairs(options.mount, ":").items()],
         "annotations": pairs(options.annotation), "log_path": name + ".log", "linux": security,

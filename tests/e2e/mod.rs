@@ -3,6 +3,7 @@
 //! A test here is `#[ignore]`d, since it needs root and the engines that `tests/e2e/setup` fetches.
 
 mod bed;
+mod config_edit;
 mod ground;
 mod mps;
 mod runtime_configure;

@@ -1,0 +1,167 @@
+//! Requests served before a container is created: by podman's precreate and by divvy-runtime, on nodes whose GPUs
+//! divvy manages. The engines know the devices then: each container opens what it was granted and nothing else.
+
+use super::{Bed, in_each_bed, lacks_capability, with_each_daemon, with_each_podman};
+
+/// Puts divvy in place as `make install` does: its configuration, its CDI names, the engine's set-up.
+fn install(bed: &mut Bed, engine: &str) {
+    bed.node("--gpu H100-80GB:2 --managed");
+    // Hooks are given no variables: they find the node by the configuration alone.
+    bed.run("mkdir -p /etc/divvy && cp /node/config.yaml /etc/divvy/config.yaml").ok();
+    bed.run("divvy cdi generate --requests --format json --output /etc/cdi/divvy-requests.json")
+        .ok();
+    bed.run(&format!("divvy runtime configure --runtime {engine}")).ok();
+}
+
+/// Run in a container: which nodes there are, what opening each says, and another GPU's made by hand.
+const LOOK: &str = r#"exec 2>&1
+for node in /dev/nvidia[0-9]* /dev/nvidia-caps/*; do [ -e $node ] && echo node: $node && cat $node; done
+for minor in 0 1; do [ -e /dev/nvidia$minor ] || { mknod /dev/nvidia$minor c 195 $minor; cat /dev/nvidia$minor; }; done
+ldconfig -p | grep -o 'libcuda.so.1 ' | sort -u
+env | grep -c ^NVIDIA_VISIBLE_DEVICES=void
+"#;
+
+/// Checks what `LOOK` saw of one GPU, or of one MIG device of it.
+#[track_caller]
+fn assert_one_device(what: &str, seen: &str, mig: bool) {
+    let count = |text: &str| seen.matches(text).count();
+    assert_eq!(
+        count("node: /dev/nvidia-caps/nvidia-cap"),
+        if mig { 2 } else { 0 },
+        "{what}:\n{seen}"
+    );
+    assert_eq!(count("node: /dev/nvidia0\n") + count("node: /dev/nvidia1\n"), 1, "{what}:\n{seen}");
+    assert_eq!(count("No such device or address"), if mig { 3 } else { 1 }, "{what}:\n{seen}");
+    assert_eq!(count("Operation not permitted"), 1, "{what}:\n{seen}");
+    assert!(seen.contains("libcuda.so.1") && seen.ends_with("\n1\n"), "{what}:\n{seen}");
+}
+
+/// What is left on the node when the containers are gone.
+#[track_caller]
+fn assert_all_gone(bed: &mut Bed, what: &str) {
+    bed.run("divvy reconcile").ok();
+    let left =
+        bed.run("divvy claims; fake-node show /node 2>/dev/null | grep -c profile || true").ok();
+    assert!(left.starts_with("no claims\n"), "{what}: {left}");
+}
+
+fn look(bed: &Bed) {
+    std::fs::write(bed.shared("look.sh"), LOOK).unwrap();
+}
+
+/// By CDI name and by annotation, in every mode that needs no daemon.
+const WAYS: [(&str, bool); 5] = [
+    ("--device divvy/gpu=mig-1g.10gb", true),
+    ("--annotation divvy.request=mig:1g.10gb", true),
+    ("--device divvy/gpu=mig-2g.20gb.time-slicing", true),
+    ("--device divvy/gpu=time-slicing", false),
+    ("--annotation divvy.request=exclusive", false),
+];
+
+with_each_podman!(podman_precreate_serves);
+
+fn podman_precreate_serves(mut bed: Bed, runtime: &str) {
+    install(&mut bed, "podman");
+    look(&bed);
+    for (way, mig) in WAYS {
+        let ran = bed.run(&format!(
+            "podman --runtime {runtime} run --rm --cap-add mknod {way} -v /bed/look.sh:/look.sh:ro \
+             --rootfs $IMAGES/debian:O bash /look.sh 2>&1"
+        ));
+        if lacks_capability(&ran) {
+            return;
+        }
+        assert_one_device(way, &ran.ok(), mig);
+        assert_all_gone(&mut bed, way);
+    }
+}
+
+in_each_bed!(a_refusal_in_precreate_reaches_people: trixie_runc = Trixie V1 "runc", trixie_crun = Trixie V1 "crun", bookworm_runc = Bookworm V1 "runc");
+
+fn a_refusal_in_precreate_reaches_people(mut bed: Bed, runtime: &str) {
+    install(&mut bed, "podman");
+    let run = |way: &str| {
+        format!("podman --runtime {runtime} run --rm {way} --rootfs $IMAGES/busybox:O true 2>&1")
+    };
+    let ran = bed.run(&run("--annotation 'divvy.request=exclusive @7'"));
+    assert_eq!(ran.code, 126, "{ran}");
+    if runtime == "runc" {
+        assert!(ran.stdout.contains("no GPU here is 7"), "{ran}");
+    }
+    let wrong = bed.run(&run("--annotation divvy.request=mpz"));
+    assert_ne!(wrong.code, 0, "{wrong}");
+    let kept = bed.run("cat /node/state/refused/*.json").ok();
+    assert!(kept.contains("no GPU here is 7") && kept.contains("is 'mps' meant?"), "{kept}");
+    assert_all_gone(&mut bed, "refused");
+}
+
+in_each_bed!(others_pass_through_precreate: trixie = Trixie V1);
+
+fn others_pass_through_precreate(mut bed: Bed) {
+    install(&mut bed, "podman");
+    let ran = bed
+        .run("podman run --rm --rootfs $IMAGES/busybox:O sh -c 'echo alive; ls /dev/nvidia* 2>&1'");
+    assert!(ran.stdout.starts_with("alive"), "{ran}");
+}
+
+with_each_daemon!(containerd_runtime_serves);
+
+fn containerd_runtime_serves(mut bed: Bed) {
+    install_daemon(&mut bed, "containerd", "containerd_up");
+    look(&bed);
+    for (way, mig) in
+        [("--device divvy/gpu=mig-1g.10gb", true), ("--device divvy/gpu=exclusive", false)]
+    {
+        let ran = bed.run(&format!(
+            "set -e; ids=$(cri start --handler divvy {way} --mount /bed/look.sh:/look.sh \
+             localhost/debian:1 sleep 1000); cri exec ${{ids#* }} bash /look.sh 2>&1; cri stop ${{ids% *}}"
+        ));
+        assert_one_device(way, &ran.ok(), mig);
+        assert_all_gone(&mut bed, way);
+    }
+    let refused = bed.run(
+        "cri start --handler divvy --annotation divvy.request/test=mps localhost/debian:1 sleep 1",
+    );
+    assert!(refused.code != 0 && refused.stderr.contains("from-pod-annotations"), "{refused}");
+    let refused = bed.run(
+        "cri start --handler divvy --device divvy/gpu=mig-7g.80gb --device divvy/gpu=exclusive \
+        --device divvy/gpu=mig-4g.40gb localhost/debian:1 sleep 1",
+    );
+    assert!(refused.code != 0 && refused.stderr.contains("is refused"), "{refused}");
+    assert_all_gone(&mut bed, "refused");
+}
+
+with_each_daemon!(docker_runtime_serves);
+
+fn docker_runtime_serves(mut bed: Bed) {
+    install_daemon(&mut bed, "docker", "docker_up");
+    look(&bed);
+    for (way, mig) in WAYS {
+        let ran = bed.run(&format!(
+            "docker run --rm --network none --runtime divvy --cap-add mknod {way} \
+             -v /bed/look.sh:/look.sh:ro localhost/debian:1 bash /look.sh 2>&1"
+        ));
+        assert_one_device(way, &ran.ok(), mig);
+        assert_all_gone(&mut bed, way);
+    }
+    let refused = bed.run("docker run --rm --network none --runtime divvy --annotation 'divvy.request=exclusive @7' localhost/debian:1 true");
+    assert!(refused.code != 0 && refused.stderr.contains("no GPU here is 7"), "{refused}");
+    assert_all_gone(&mut bed, "refused");
+}
+
+/// Starts the daemon, lets divvy configure it, and starts it again.
+fn install_daemon(bed: &mut Bed, engine: &str, up: &str) {
+    bed.engines();
+    bed.run(up).ok();
+    install(bed, engine);
+    let (daemon, client) = if engine == "docker" {
+        ("dockerd", "docker version")
+    } else {
+        ("containerd", "ctr version")
+    };
+    bed.run(&format!(
+        "kill $(pidof {daemon}); while pidof {daemon}; do sleep 0.05; done
+         {daemon} >/var/log/{daemon}.log 2>&1 </dev/null & await {daemon} /var/log/{daemon}.log {client}"
+    ))
+    .ok();
+}
