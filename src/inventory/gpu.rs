@@ -37,6 +37,8 @@ pub struct Gpu {
     pub uuid: String,
     /// Where it sits.
     pub pci: PciAddress,
+    /// What its board is to PCI.
+    pub pci_ids: PciIds,
     /// The product name, `NVIDIA H100 80GB HBM3`.
     pub name: String,
     /// Memory, in MiB.
@@ -93,6 +95,15 @@ pub struct PciAddress {
     pub bus: u8,
     /// Device on the bus; a GPU's function is always 0.
     pub device: u8,
+}
+
+/// PCI's numbers of a board, each as device × 65536 + vendor: 0x20B010DE is an A100 with 40 GB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PciIds {
+    /// Of the GPU.
+    pub device: u32,
+    /// Of the board that it is on.
+    pub subsystem: u32,
 }
 
 impl fmt::Display for PciAddress {

@@ -15,7 +15,7 @@ mod names;
 mod read;
 
 pub use capabilities::{Capabilities, CapabilityError};
-pub use gpu::{ComputeMode, Gpu, Inventory, PciAddress, Process, Unusable};
+pub use gpu::{ComputeMode, Gpu, Inventory, PciAddress, PciIds, Process, Unusable};
 pub use mig::{
     CapabilityMinors, ComputeInstance, ComputeProfile, Engines, GpuInstance, Mig, Placement,
     Profile, ProfileName, UNKNOWN_PROFILE,

@@ -2,7 +2,7 @@
 
 use super::boards::{Board, Boards};
 use super::instances;
-use super::{ComputeMode, Gpu, Inventory, Mig, PciAddress, Process, Unusable};
+use super::{ComputeMode, Gpu, Inventory, Mig, PciAddress, PciIds, Process, Unusable};
 use crate::host::Host;
 use crate::nvml::{self, Device, GpuProcess, NvmlError, Pci, Session};
 use std::collections::HashMap;
@@ -132,6 +132,7 @@ fn gpu(session: &Session, index: u32, scope: Scope, boards: &mut Boards) -> Resu
     let mut gpu = describe(&device, index, uuid).map_err(sentence)?;
     let pci = device.pci().map_err(sentence)?;
     gpu.pci = pci_address(index, &pci)?;
+    gpu.pci_ids = PciIds { device: pci.device_id, subsystem: pci.subsystem_id };
     let bytes = device.memory().or_else(|error| unsupported(error, 0)).map_err(sentence)?;
     gpu.memory_mib = bytes >> 20;
     if scope == Scope::Full {
@@ -157,7 +158,8 @@ fn describe(device: &Device<'_>, index: u32, uuid: String) -> Result<Gpu, NvmlEr
         index,
         minor: device.minor()?,
         uuid,
-        pci: PciAddress { domain: 0, bus: 0, device: 0 },
+        pci: PciAddress::default(),
+        pci_ids: PciIds::default(),
         name: device.name()?,
         memory_mib: 0,
         compute_capability: device.compute_capability()?,

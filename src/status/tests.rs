@@ -26,6 +26,7 @@ fn gpu(index: u32, mig: Option<Mig>) -> Gpu {
         minor: index,
         uuid: format!("GPU-{index}"),
         pci: Default::default(),
+        pci_ids: Default::default(),
         name: "NVIDIA H100 80GB HBM3".into(),
         memory_mib: 81_559,
         compute_capability: (9, 0),

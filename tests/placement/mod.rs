@@ -67,6 +67,7 @@ fn node(mig: &Mig, board: &Board, standing: &[usize]) -> Inventory {
         minor: 0,
         uuid: "GPU-0".into(),
         pci: PciAddress { domain: 0, bus: 0, device: 0 },
+        pci_ids: Default::default(),
         name: "NVIDIA".into(),
         memory_mib: 0,
         compute_capability: (9, 0),

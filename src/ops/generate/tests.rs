@@ -20,6 +20,7 @@ fn gpu(index: u32, mig: Option<Mig>) -> Gpu {
         minor: 100 - index,
         uuid: format!("GPU-{index:08}-0000-0000-0000-000000000000"),
         pci: PciAddress { domain: 0, bus: u8::try_from(index).unwrap(), device: 0 },
+        pci_ids: Default::default(),
         name: "NVIDIA H100 80GB HBM3".into(),
         memory_mib: 81_559,
         compute_capability: (9, 0),

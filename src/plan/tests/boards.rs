@@ -50,6 +50,7 @@ fn gpu(index: u32, board: &str) -> Gpu {
         minor: index,
         uuid: format!("GPU-00000000-0000-0000-0000-{index:012}"),
         pci: PciAddress { domain: 0, bus: 0x1a, device: 0 },
+        pci_ids: Default::default(),
         name: board.product,
         memory_mib: board.memory_mib,
         compute_capability: board.compute_capability,

@@ -104,6 +104,8 @@ pub(super) fn write_sys(node: &Node) -> Result<(), String> {
         file(&pci.join("device"), format!("{:#06x}\n", board.pci_device >> 16))?;
         file(&pci.join("class"), "0x030200\n")?;
         file(&pci.join("numa_node"), "0\n")?;
+        // Writing 1 to it would reset the GPU; a guest may lack it.
+        file(&pci.join("reset"), "")?;
         let (card, render) = drm(index);
         folder(&pci.join(format!("drm/card{card}")))?;
         folder(&pci.join(format!("drm/renderD{render}")))?;
