@@ -199,8 +199,8 @@ fn decisions(mig: &Mig) {
     let rounds = 2_000u32;
     let start = Instant::now();
     for _ in 0..rounds {
-        let before = black_box(&geometry).mixes(0);
-        black_box(places.iter().min_by_key(|place| before - geometry.mixes(**place)));
+        let before = black_box(&geometry).worth(0);
+        black_box(places.iter().min_by_key(|place| before - geometry.worth(**place)));
     }
     let micros = start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds);
     println!("\n  a decision among {} places on an empty GPU: {micros:.1} µs", places.len());

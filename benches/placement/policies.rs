@@ -16,22 +16,22 @@ pub(crate) enum Policy {
     MostPlacements,
 }
 
-/// A board, and the mixes that were counted for it.
+/// A board, and what divvy's score says of its free slices.
 pub(crate) struct Field {
     pub(crate) board: Board,
     geometry: Geometry,
-    mixes: RefCell<HashMap<Slices, i64>>,
+    worth: RefCell<HashMap<Slices, i64>>,
 }
 
 impl Field {
     pub(crate) fn of(mig: &Mig) -> Field {
         let (board, geometry) = (Board::of(mig), Geometry::of(mig));
-        Field { board, geometry, mixes: RefCell::default() }
+        Field { board, geometry, worth: RefCell::default() }
     }
 
-    fn mixes(&self, occupied: Slices) -> i64 {
-        let count = || i64::from(self.geometry.mixes(occupied));
-        *self.mixes.borrow_mut().entry(occupied).or_insert_with(count)
+    fn worth(&self, occupied: Slices) -> i64 {
+        let count = || i64::try_from(self.geometry.worth(occupied)).unwrap_or(i64::MAX);
+        *self.worth.borrow_mut().entry(occupied).or_insert_with(count)
     }
 
     fn placements(&self, occupied: Slices) -> i64 {
@@ -59,7 +59,7 @@ impl Policy {
         let start = i64::from(placement.start);
         let after = occupied | slices;
         match self {
-            Policy::Divvy => (field.mixes(occupied) - field.mixes(after), gpu, start),
+            Policy::Divvy => (field.worth(occupied) - field.worth(after), gpu, start),
             Policy::FirstFit => (0, gpu, start),
             Policy::HighestStart => (0, gpu, -start),
             Policy::MostPlacements => {

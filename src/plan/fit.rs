@@ -15,7 +15,7 @@ use crate::request::{ComputeSlices, Mode as ModeName, Pin};
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
     /// The smaller the better: kind of choice, what it costs, GPU, first slice.
-    pub(super) cost: (u8, u32, usize, u32),
+    pub(super) cost: (u8, u64, usize, u32),
     /// Index of the GPU in the table.
     pub(super) gpu: usize,
     pub(super) take: Take,
@@ -226,7 +226,7 @@ impl Place<'_> {
             _ => return Err(Reason::Held { state, by: by() }),
         }
         // The fuller one first, so that emptier ones can end.
-        let room = u32::MAX - u32::try_from(held.holders.len()).unwrap_or(u32::MAX);
+        let room = u64::MAX - u64::try_from(held.holders.len()).unwrap_or(u64::MAX);
         let cost = (JOIN, room, self.n, 0);
         Ok(Choice { cost, gpu: self.n, take: Take::Join(index) })
     }
@@ -269,7 +269,7 @@ fn whole(place: &Place<'_>) -> Result<Choice, Reason> {
     place.new_is_enough(gpu.memory_mib)?;
     let kind = if beside.is_empty() { MAKE } else { MAKE_BESIDE_OTHERS };
     // A GPU that could be cut into MIG devices is worth more: others go first.
-    let cost = (kind, u32::from(gpu.mig.is_some()), place.n, 0);
+    let cost = (kind, u64::from(gpu.mig.is_some()), place.n, 0);
     let take = Take::New { mig: None, enable_mig: false, beside };
     Ok(Choice { cost, gpu: place.n, take })
 }
@@ -404,7 +404,7 @@ fn mig_may_be_made(place: &Place<'_>, mig: &Mig) -> Result<bool, Reason> {
 }
 
 /// The free placements of a profile and what each takes away.
-fn free_placements(place: &Place<'_>, mig: &Mig, profile: &Profile) -> Vec<(Placement, u32)> {
+fn free_placements(place: &Place<'_>, mig: &Mig, profile: &Profile) -> Vec<(Placement, u64)> {
     let (table, n) = (place.table, place.n);
     let Some(memo) = place.facts.geometry.and_then(|index| table.geometries.get(index)) else {
         return Vec::new();
@@ -415,11 +415,11 @@ fn free_placements(place: &Place<'_>, mig: &Mig, profile: &Profile) -> Vec<(Plac
         return Vec::new();
     }
     let occupied = table.occupied(n);
-    let before = memo.mixes(occupied);
+    let before = memo.worth(occupied);
     let placements = profile.placements.iter().filter_map(|placement| {
         let place = slices(*placement)?;
         (occupied & place == 0)
-            .then(|| (*placement, before.saturating_sub(memo.mixes(occupied | place))))
+            .then(|| (*placement, before.saturating_sub(memo.worth(occupied | place))))
     });
     placements.collect()
 }

@@ -2,14 +2,20 @@
 //!
 //! The score of a GPU is the number of different *mixes* of profiles that its free slices still hold,
 //! the empty mix included. A placement is better the fewer mixes it takes away, over all GPUs; on a tie
-//! the lower start is better. That keeps large profiles possible as long as can be, and fills a GPU that
-//! is in use before it breaks an empty one. `make bench` compares it with other policies, and with the
+//! the one that leaves more room for profiles of half the GPU or more, then the lower start. (To do so for
+//! smaller ones too places less under load.) That keeps large profiles possible as long as can be, and fills
+//! a GPU that is in use before it breaks an empty one. `make bench` compares it with other policies, and with the
 //! best that any policy can do.
 
 use crate::inventory::{Mig, Placement};
+use std::cmp::Reverse;
 
 /// Memory slices as bits: bit 0 is slice 0.
 pub type Slices = u64;
+
+/// Classes that can break a tie, and the bits that the count of each has in a worth: no board has more of either.
+const TIES: usize = 8;
+const TIE_BITS: usize = 4;
 
 /// The slices of a placement. `None` where they are beyond what any board has.
 pub fn slices(placement: Placement) -> Option<Slices> {
@@ -37,17 +43,30 @@ impl Geometry {
         for places in &mut classes {
             places.sort_unstable_by_key(|place| (Slices::BITS - place.leading_zeros(), *place));
         }
-        let size = |places: &Vec<Slices>| places.iter().map(|p| p.count_ones()).max();
-        classes
-            .sort_by_key(|places| (std::cmp::Reverse(size(places)), places.len(), places.clone()));
+        classes.sort_by_key(|places| (Reverse(size(places)), places.len(), places.clone()));
         classes.dedup();
         Geometry { classes }
     }
 
-    /// How many different mixes of profiles fit beside what is occupied.
-    pub fn mixes(&self, occupied: Slices) -> u32 {
+    /// What the free slices are worth: the number of different mixes of profiles that fit beside what is
+    /// occupied; among equal ones, how often the largest class fits, then the next, down to halves of the GPU.
+    pub fn worth(&self, occupied: Slices) -> u64 {
+        let half = self.classes.first().map_or(0, |places| size(places).div_ceil(2));
+        let halves = self.classes.iter().take_while(|places| size(places) >= half).take(TIES);
+        let ties = halves.fold(0, |sum, places| {
+            (sum << TIE_BITS) | u64::from(most(places, occupied).min((1 << TIE_BITS) - 1))
+        });
+        (u64::from(self.mixes(occupied)) << (TIE_BITS * TIES)) | ties
+    }
+
+    fn mixes(&self, occupied: Slices) -> u32 {
         mixes(&self.classes, vec![occupied])
     }
+}
+
+/// The slices that a class takes at most.
+fn size(places: &[Slices]) -> u32 {
+    places.iter().map(|place| place.count_ones()).max().unwrap_or(0)
 }
 
 /// The mixes that fit in at least one of several arrangements of the larger classes.

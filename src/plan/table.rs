@@ -169,17 +169,17 @@ pub(super) struct Table<'a> {
     pub(super) cuda_version: (u32, u32),
 }
 
-/// A geometry with the mixes that were counted for it.
+/// A geometry with what was worked out for it.
 #[derive(Debug)]
 pub(super) struct GeometryMemo {
     geometry: Geometry,
-    mixes: RefCell<BTreeMap<Slices, u32>>,
+    worth: RefCell<BTreeMap<Slices, u64>>,
 }
 
 impl GeometryMemo {
-    pub(super) fn mixes(&self, occupied: Slices) -> u32 {
-        let count = || self.geometry.mixes(occupied);
-        *self.mixes.borrow_mut().entry(occupied).or_insert_with(count)
+    pub(super) fn worth(&self, occupied: Slices) -> u64 {
+        let count = || self.geometry.worth(occupied);
+        *self.worth.borrow_mut().entry(occupied).or_insert_with(count)
     }
 }
 
@@ -190,7 +190,7 @@ impl<'a> Table<'a> {
             let geometry = Geometry::of(gpu.mig.as_ref()?);
             let known = geometries.iter().position(|memo| memo.geometry == geometry);
             known.or_else(|| {
-                geometries.push(GeometryMemo { geometry, mixes: RefCell::default() });
+                geometries.push(GeometryMemo { geometry, worth: RefCell::default() });
                 Some(geometries.len() - 1)
             })
         };

@@ -73,6 +73,11 @@ fn a_larger_one_and_five_small_ones_share_a_gpu() {
     devices.extend(fill(&site, "mig:1g.10gb", 5));
     assert_eq!(distinct(&devices), 6);
     empty(&site, 6, &before);
+    // The small ones first, one after the other.
+    let mut devices = fill(&site, "mig:1g.10gb", 5);
+    devices.extend(site.prepare("5", &["mig:2g.20gb"]).done().granted());
+    assert_eq!(distinct(&devices), 6);
+    empty(&site, 6, &before);
     // In one claim, the small ones named first.
     let devices = site.prepare("0", &["5x mig:1g.10gb", "mig:2g.20gb"]).done().granted();
     assert_eq!(distinct(&devices), 6);
