@@ -25,7 +25,7 @@ fn release() -> Result<(), Error> {
     let (_, host) = program::configuration()?;
     let container = ContainerRef { id: state.id, bundle: state.bundle.into() };
     // A start of `divvy` costs more than this look, and the driver has to be asked for nothing here.
-    if host.state_dir.exists() && !bind::claims_of(&Store::open(&host)?, &container)?.is_empty() {
+    if !bind::claims_of(&Store::look(&host)?, &container)?.is_empty() {
         program::release_container(&container)?;
     }
     Ok(())

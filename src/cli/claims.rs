@@ -13,7 +13,7 @@ pub(super) struct Claims {
 }
 
 pub(super) fn run(host: &Host, args: &Claims) -> Result<Answer, Failure> {
-    let claims = Store::open(host)?.claims()?;
+    let claims = Store::look(host)?.claims()?;
     Ok(Answer::text(args.answer.render(&claims, || tell(&claims))?))
 }
 

@@ -13,7 +13,7 @@ use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The driver and the records, opened.
+/// The driver and the records.
 pub(super) struct Machine<'a> {
     host: &'a Host,
     nvml: Session,
@@ -22,9 +22,22 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
+    /// For commands that change them.
     pub(super) fn open(host: &'a Host) -> Result<Machine<'a>, Failure> {
+        Machine::with(host, Store::open)
+    }
+
+    /// For commands that only look: nothing is made.
+    pub(super) fn look(host: &'a Host) -> Result<Machine<'a>, Failure> {
+        Machine::with(host, Store::look)
+    }
+
+    fn with(
+        host: &'a Host,
+        store: impl FnOnce(&Host) -> Result<Store, StoreError>,
+    ) -> Result<Machine<'a>, Failure> {
         let settings = Settings::new(std::env::current_exe()?);
-        Ok(Machine { host, nvml: inventory::open(host)?, settings, store: Store::open(host)? })
+        Ok(Machine { host, nvml: inventory::open(host)?, settings, store: store(host)? })
     }
 
     pub(super) fn node(&self) -> Node<'_> {

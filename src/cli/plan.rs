@@ -20,7 +20,7 @@ pub(super) struct Plan {
 
 pub(super) fn run(host: &Host, args: &Plan) -> Result<Answer, Failure> {
     let requests = args.requests.requests()?;
-    let machine = Machine::open(host)?;
+    let machine = Machine::look(host)?;
     let config = machine.config()?;
     match look(&machine.node(), &machine.store, &config, &requests, args.uid)? {
         Ok(plan) => {

@@ -15,7 +15,7 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(host: &Host, args: &StatusArgs) -> Result<Answer, Failure> {
-    let machine = Machine::open(host)?;
+    let machine = Machine::look(host)?;
     let inventory = inventory::read(machine.node().nvml, Scope::Full)?;
     let claims = machine.store.claims()?;
     let devices = machine.store.devices_of(&claims)?;

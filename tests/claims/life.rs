@@ -32,6 +32,18 @@ fn the_same_request_again_gives_the_same_grant() {
 }
 
 #[test]
+fn looking_leaves_nothing_behind() {
+    let site = mig_site();
+    let state = site.node.host().state_dir;
+    let _ = std::fs::remove_dir_all(&state);
+    site.divvy(&["plan", "mig:1g.5gb"]).done();
+    site.divvy(&["plan", "mig:9g.90gb"]).failed(3);
+    site.divvy(&["status"]).done();
+    assert_eq!(site.divvy(&["claims"]).done().stdout, "no claims\n");
+    assert!(!state.exists());
+}
+
+#[test]
 fn a_release_of_what_is_gone_succeeds() {
     let site = mig_site();
     site.prepare("job", &["mig:1g.5gb"]).done();

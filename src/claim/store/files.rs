@@ -34,6 +34,11 @@ pub(super) fn make_folder(path: &Path, mode: u32) -> Result<(), StoreError> {
             }
         }
     }
+    check_folder(path)
+}
+
+/// Checks that nobody else can write into a folder.
+pub(super) fn check_folder(path: &Path) -> Result<(), StoreError> {
     let metadata = failed(fs::symlink_metadata(path), "look at", path)?;
     let mine = metadata.uid() == rustix::process::geteuid().as_raw();
     if metadata.is_dir() && mine && metadata.mode() & 0o022 == 0 {

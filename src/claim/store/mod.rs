@@ -73,7 +73,26 @@ pub enum StoreError {
     BadUuid(String),
 }
 
+/// The folders below the state directory, and their modes.
+const FOLDERS: [(&str, u32); 5] =
+    [("claims", 0o700), ("devices", 0o700), ("gpus", 0o700), ("locks", 0o700), ("mps", 0o711)];
+
 impl Store {
+    /// The state directory for one who only reads: what is missing of it holds nothing, and isn't made.
+    ///
+    /// # Errors
+    /// Where somebody else could write into it.
+    pub fn look(host: &Host) -> Result<Store, StoreError> {
+        let store = Store { root: host.state_dir.clone() };
+        let below = FOLDERS.iter().map(|(folder, _)| store.root.join(folder));
+        for folder in std::iter::once(store.root.clone()).chain(below) {
+            if folder.exists() {
+                files::check_folder(&folder)?;
+            }
+        }
+        Ok(store)
+    }
+
     /// Opens the state directory and makes what is missing of it.
     ///
     /// # Errors
@@ -81,13 +100,7 @@ impl Store {
     pub fn open(host: &Host) -> Result<Store, StoreError> {
         let store = Store { root: host.state_dir.clone() };
         files::make_folder(&store.root, 0o711)?;
-        for (folder, mode) in [
-            ("claims", 0o700),
-            ("devices", 0o700),
-            ("gpus", 0o700),
-            ("locks", 0o700),
-            ("mps", 0o711),
-        ] {
+        for (folder, mode) in FOLDERS {
             files::make_folder(&store.root.join(folder), mode)?;
         }
         Ok(store)
