@@ -15,6 +15,7 @@ pub mod claim;
 #[cfg(all(feature = "cli", feature = "nvml"))]
 pub mod cli;
 pub mod config;
+pub mod document;
 pub mod driver_files;
 pub mod edits;
 #[cfg(feature = "cli")]
@@ -29,8 +30,9 @@ pub mod ops;
 pub mod plan;
 pub mod refused;
 pub mod request;
+#[cfg(feature = "cli")]
+mod schema;
 #[cfg(feature = "nvml")]
 pub mod share;
 pub mod status;
 mod suggest;
-mod yaml;

@@ -17,11 +17,13 @@ const FLOORS: [(u8, &[&str]); 8] = [
     (3, &["plan", "edits", "oci", "claim::repair"]),
     (2, &["hook_args", "request", "inventory", "claim", "config", "compat"]),
     (1, &["nvml", "driver_files", "host"]),
-    (0, &["cdi", "suggest", "yaml"]),
+    (0, &["cdi", "document", "schema", "suggest"]),
 ];
 
 /// Rooms that may use another of their own floor, one way only, each with its reason.
-const SIDEWAYS: [(&str, &str); 9] = [
+const SIDEWAYS: [(&str, &str); 10] = [
+    // What is wrong in a file is said with the word that was meant.
+    ("document", "suggest"),
     // A claim is a request with a life.
     ("claim", "request"),
     // Its steps name profiles and placements.

@@ -46,7 +46,7 @@ pub(crate) enum Error {
     )]
     LdconfigScript { path: String },
     #[error(transparent)]
-    Config(#[from] divvy::config::ConfigError),
+    Config(#[from] divvy::document::FileError),
     #[error(transparent)]
     Parse(#[from] divvy::oci::ParseError),
     #[error(transparent)]

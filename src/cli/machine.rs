@@ -3,6 +3,7 @@
 use super::answer::{AnswerArgs, Exit, Failure, Form};
 use crate::claim::store::{Store, StoreError};
 use crate::config::Config;
+use crate::document::{self, FileError};
 use crate::host::Host;
 use crate::inventory;
 use crate::nvml::Session;
@@ -87,11 +88,14 @@ impl RequestArgs {
             let read = Requests::from_texts(joined(&self.requests));
             return read.map_err(|error| Failure::new(Exit::Usage, error));
         };
-        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-        let text =
-            std::fs::read_to_string(file).map_err(|e| Failure::new(Exit::Failed, failed(&e)))?;
-        let wrong = |error: ListError| Failure::new(Exit::Usage, failed(&error));
-        Requests::from_document(&text).map_err(wrong)
+        let text = document::read(file)?;
+        Requests::from_document(&text).map_err(|error| {
+            let said = match error {
+                ListError::Document(wrong) => FileError::wrong(file, wrong).to_string(),
+                error => format!("{}: {error}", file.display()),
+            };
+            Failure::new(Exit::Usage, said)
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod cdi;
 mod claims;
+mod config;
 mod host;
 mod machine;
 mod plan;
@@ -47,6 +48,11 @@ enum Command {
         #[command(subcommand)]
         command: runtime::Command,
     },
+    /// The files that divvy reads
+    Config {
+        #[command(subcommand)]
+        command: config::Command,
+    },
     /// Show what would be done for requests, or why they can't be met; changes nothing
     Plan(plan::Plan),
     /// Make the devices for a claim, and a CDI device that stands for them
@@ -88,6 +94,7 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
         None => Ok(Answer::text(Cli::command().render_help().to_string())),
         Some(Command::Cdi { command }) => cdi::run(&host, command),
         Some(Command::Runtime { command }) => runtime::run(command),
+        Some(Command::Config { command }) => config::run(&command),
         Some(Command::Plan(args)) => plan::run(&host, &args),
         Some(Command::Prepare(args)) => prepare::run(&host, &args),
         Some(Command::Release(args)) => release::run(&host, &args),

@@ -1,28 +1,36 @@
 //! `host:`, where things are on this machine.
 
-use super::read::{Table, table};
 use crate::host::Host;
-use serde::de::{Error, MapAccess};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::path::PathBuf;
 
 /// The options of the command line that say where things are, with the same names. What is not said has its
 /// default. Hooks know no other place to look for them: what starts them could say anything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HostPaths {
     /// The NVML library to load.
+    #[serde(deserialize_with = "folder")]
     pub nvml_library: Option<PathBuf>,
     /// The root below which the driver's files lie.
+    #[serde(deserialize_with = "folder")]
     pub driver_root: Option<PathBuf>,
     /// The root whose `dev` folder holds the device nodes; the driver root, if not said.
+    #[serde(deserialize_with = "folder")]
     pub dev_root: Option<PathBuf>,
     /// Stands for `/proc`.
+    #[serde(deserialize_with = "folder")]
     pub proc_root: Option<PathBuf>,
     /// Stands for `/sys`.
+    #[serde(deserialize_with = "folder")]
     pub sys_root: Option<PathBuf>,
     /// Claims and locks.
+    #[serde(deserialize_with = "folder")]
     pub state_dir: Option<PathBuf>,
     /// The folders that engines read CDI specs from, lowest priority first.
+    #[serde(deserialize_with = "folders")]
     pub cdi_dirs: Option<Vec<PathBuf>>,
 }
 
@@ -61,61 +69,27 @@ impl HostPaths {
     }
 }
 
-impl Table for HostPaths {
-    const OF: &'static str = "host";
-    const KEYS: &'static [&'static str] = &[
-        "nvml-library",
-        "driver-root",
-        "dev-root",
-        "proc-root",
-        "sys-root",
-        "state-dir",
-        "cdi-dirs",
-    ];
-
-    fn set<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        if key == "cdi-dirs" {
-            let folders: Vec<Folder> = map.next_value()?;
-            if folders.is_empty() {
-                return Err(A::Error::custom(
-                    "cdi-dirs needs a folder: leave it out for /etc/cdi and /var/run/cdi",
-                ));
-            }
-            self.cdi_dirs = Some(folders.into_iter().map(|Folder(path)| path).collect());
-            return Ok(());
-        }
-        let Folder(path) = map.next_value()?;
-        let place = match key {
-            "nvml-library" => &mut self.nvml_library,
-            "driver-root" => &mut self.driver_root,
-            "dev-root" => &mut self.dev_root,
-            "proc-root" => &mut self.proc_root,
-            "sys-root" => &mut self.sys_root,
-            _ => &mut self.state_dir,
-        };
-        *place = Some(path);
-        Ok(())
-    }
+/// Absolute paths only: who reads the configuration may be anywhere.
+fn folder<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    absolute(PathBuf::deserialize(deserializer)?).map(Some)
 }
 
-impl<'de> Deserialize<'de> for HostPaths {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HostPaths, D::Error> {
-        table(deserializer)
+fn folders<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<PathBuf>>, D::Error> {
+    let folders = Vec::<PathBuf>::deserialize(deserializer)?;
+    if folders.is_empty() {
+        return Err(D::Error::custom(
+            "cdi-dirs needs a folder: leave it out for /etc/cdi and /var/run/cdi",
+        ));
     }
+    folders.into_iter().map(absolute).collect::<Result<_, _>>().map(Some)
 }
 
-/// An absolute path: who reads the configuration may be anywhere.
-struct Folder(PathBuf);
-
-impl<'de> Deserialize<'de> for Folder {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Folder, D::Error> {
-        let path = PathBuf::deserialize(deserializer)?;
-        match path.is_absolute() {
-            true => Ok(Folder(path)),
-            false => Err(D::Error::custom(format_args!(
-                "{:?} is no absolute path: begin it with /",
-                path.to_string_lossy()
-            ))),
-        }
+fn absolute<E: Error>(path: PathBuf) -> Result<PathBuf, E> {
+    match path.is_absolute() {
+        true => Ok(path),
+        false => Err(E::custom(format_args!(
+            "{:?} is no absolute path: begin it with /",
+            path.to_string_lossy()
+        ))),
     }
 }

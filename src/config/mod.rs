@@ -21,16 +21,16 @@
 //! runtime: runc                # what divvy-runtime runs: runc, crun, or a path
 //! ```
 
-mod error;
 mod host;
 mod read;
 mod runtime;
+mod shares;
 #[cfg(test)]
 mod tests;
 
-pub use error::ConfigError;
 pub use host::HostPaths;
 pub use runtime::Runtime;
+pub use shares::ShareName;
 
 use crate::inventory::Gpu;
 use crate::request::{Mode, Pin, Request};
@@ -39,13 +39,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The whole configuration. Without a file, the default.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// What holds for which GPUs; the first that matches.
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<read::EntryForm>"))]
     pub gpus: Vec<GpuEntry>,
     /// The administrator's own names for requests, as CDI devices of kind `divvy/gpu`.
-    pub shares: BTreeMap<String, Request>,
+    pub shares: BTreeMap<ShareName, Request>,
     /// Requests that get a CDI device beside the usual ones.
+    #[serde(deserialize_with = "read::named")]
     pub cdi_names: Vec<Request>,
     /// Where requests are believed.
     pub requests: RequestSources,
@@ -56,7 +60,9 @@ pub struct Config {
 }
 
 /// Places that a request may come from besides the engine's user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RequestSources {
     /// A container's environment, which its image can set.
     pub from_environment: bool,
@@ -65,7 +71,8 @@ pub struct RequestSources {
 }
 
 /// A policy and the GPUs that it is for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "read::EntryForm")]
 pub struct GpuEntry {
     /// Which GPUs.
     pub gpus: Pin,
@@ -108,6 +115,7 @@ impl Default for GpuPolicy {
 
 /// Who sees to it that a claim gets no more than it was granted, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Nobody.

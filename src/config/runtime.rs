@@ -1,10 +1,9 @@
 //! `runtime:`, the OCI runtime behind `divvy-runtime`.
 
-use super::ConfigError;
 use super::read::{document, read_text};
-use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use crate::document::FileError;
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The OCI runtime behind `divvy-runtime`.
@@ -29,8 +28,8 @@ impl Runtime {
     ///
     /// # Errors
     /// The file can't be read, is no YAML, or names the runtime in a way that has no meaning.
-    pub fn load(path: &Path) -> Result<Runtime, ConfigError> {
-        document(&read_text(path)?, path).map(|Only(runtime)| runtime)
+    pub fn load(path: &Path) -> Result<Runtime, FileError> {
+        document(&read_text(path)?, path).map(|Only { runtime }| runtime)
     }
 
     /// The paths that it may have, best first.
@@ -60,31 +59,11 @@ impl<'de> Deserialize<'de> for Runtime {
 }
 
 /// A configuration of which one key counts.
-#[derive(Default)]
-struct Only(Runtime);
-
-impl<'de> Deserialize<'de> for Only {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Only, D::Error> {
-        struct Keys;
-
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Only;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the configuration: a mapping")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Only, A::Error> {
-                let mut only = Only::default();
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
-                        "runtime" => only.0 = map.next_value()?,
-                        _ => drop(map.next_value::<IgnoredAny>()?),
-                    }
-                }
-                Ok(only)
-            }
-        }
-        deserializer.deserialize_map(Keys)
-    }
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Only {
+    runtime: Runtime,
 }
+
+#[cfg(feature = "cli")]
+crate::schema::text!(Runtime, "Runtime", "^(/.*[^/]|[A-Za-z0-9_-][A-Za-z0-9_.-]*)$");

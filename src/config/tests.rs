@@ -1,7 +1,8 @@
 use super::*;
+use crate::document::FileError;
 use std::path::Path;
 
-fn parse(text: &str) -> Result<Config, ConfigError> {
+fn parse(text: &str) -> Result<Config, FileError> {
     Config::parse(text, Path::new("config.yaml"))
 }
 
@@ -91,8 +92,8 @@ fn a_huge_or_unreadable_file_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yaml");
     std::fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
-    assert!(matches!(Config::load(&path), Err(ConfigError::TooLarge { .. })));
-    assert!(matches!(Config::load(folder.path()), Err(ConfigError::Read { .. })));
+    assert!(matches!(Config::load(&path), Err(FileError::TooLarge { .. })));
+    assert!(matches!(Config::load(folder.path()), Err(FileError::Read { .. })));
 }
 
 #[test]

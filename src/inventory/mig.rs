@@ -178,3 +178,10 @@ impl Serialize for ProfileName {
         serializer.collect_str(self)
     }
 }
+
+#[cfg(feature = "cli")]
+crate::schema::text!(
+    ProfileName,
+    "ProfileName",
+    "^(0|[1-9][0-9]{0,3})g\\.(0|[1-9][0-9]{0,3})gb(\\+me|\\+gfx|\\+me\\.all|-me)?$"
+);

@@ -5,15 +5,11 @@ use super::{
     Request, RequestError, Share,
 };
 use crate::inventory::ProfileName;
-use crate::suggest::Key;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
-
-/// The keys of a request in the order in which they are written.
-const KEYS: [&str; 9] =
-    ["mode", "profile", "compute", "sharing", "interval", "threads", "memory", "gpu", "count"];
 
 impl Serialize for Request {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -74,38 +70,14 @@ impl<'de> Visitor<'de> for RequestVisitor {
         text.parse().map_err(|error: RequestError| E::custom(error.sentence()))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Request, A::Error> {
-        let mut form = Form::default();
-        while let Some(key) = map.next_key_seed(Key { of: "a request", keys: &KEYS })? {
-            match key {
-                "mode" => once(&mut form.mode, "mode", &mut map)?,
-                "profile" => once(&mut form.profile, "profile", &mut map)?,
-                "compute" => once(&mut form.compute, "compute", &mut map)?,
-                "sharing" => once(&mut form.sharing, "sharing", &mut map)?,
-                "interval" => once(&mut form.interval, "interval", &mut map)?,
-                "threads" => once(&mut form.threads, "threads", &mut map)?,
-                "memory" => once(&mut form.memory, "memory", &mut map)?,
-                "gpu" => once(&mut form.gpu, "gpu", &mut map)?,
-                "count" => once(&mut form.count, "count", &mut map)?,
-                other => return Err(A::Error::unknown_field(other, &KEYS)),
-            }
-        }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Request, A::Error> {
+        let form = Form::deserialize(MapAccessDeserializer::new(map))?;
         form.request().map_err(A::Error::custom)
     }
 }
 
-fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
-    slot: &mut Option<T>,
-    key: &'static str,
-    map: &mut A,
-) -> Result<(), A::Error> {
-    match slot.replace(map.next_value()?) {
-        None => Ok(()),
-        Some(_) => Err(A::Error::duplicate_field(key)),
-    }
-}
-
 #[derive(Clone, Copy, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Sharing {
     Exclusive,
@@ -114,9 +86,11 @@ enum Sharing {
 }
 
 /// A request's keys as they stand, before it is known whether they go together.
-#[derive(Default)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(rename = "RequestParts"))]
+#[serde(deny_unknown_fields)]
 struct Form {
-    mode: Option<Mode>,
+    mode: Mode,
     profile: Option<ProfileName>,
     compute: Option<ComputeSlices>,
     sharing: Option<Sharing>,
@@ -129,9 +103,7 @@ struct Form {
 
 impl Form {
     fn request(mut self) -> Result<Request, String> {
-        let mode =
-            self.mode.ok_or("the key \"mode\" is missing: exclusive, time-slicing, mps or mig")?;
-        let share = match mode {
+        let share = match self.mode {
             Mode::Exclusive => Share::Exclusive,
             Mode::TimeSlicing => Share::TimeSlicing { interval: self.interval.take() },
             Mode::Mps => Share::Mps(self.limits()),
@@ -173,5 +145,22 @@ impl Form {
             None => Ok(()),
             Some((key, _)) => Err(format!("the key {key:?} says nothing in mode {mode} here")),
         }
+    }
+}
+
+#[cfg(feature = "cli")]
+impl schemars::JsonSchema for Request {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Request".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let parts = generator.subschema_for::<Form>();
+        schemars::json_schema!({
+            "anyOf": [
+                { "type": "string", "examples": ["mig:1g.10gb", "mps:threads=25,memory=10Gi", "2x exclusive @0"] },
+                parts,
+            ]
+        })
     }
 }

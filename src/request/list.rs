@@ -1,7 +1,7 @@
 //! All that one container, or one claim, asks for.
 
 use super::{Request, RequestError};
-use crate::yaml::YamlError;
+use crate::document::{self, Wrong};
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -15,6 +15,7 @@ const MAX_BYTES: usize = 64 << 10;
 
 /// The requests of one claim: at least one, at most [`MAX_REQUESTS`] devices in all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Requests(Vec<Request>);
 
@@ -36,15 +37,8 @@ pub enum ListError {
     #[error(transparent)]
     Request(#[from] RequestError),
     /// Something in the document has no meaning.
-    #[error("line {line}, column {column}: {message}")]
-    Document {
-        /// From 1.
-        line: u64,
-        /// From 1.
-        column: u64,
-        /// What is wrong there.
-        message: String,
-    },
+    #[error(transparent)]
+    Document(#[from] Wrong),
 }
 
 impl Requests {
@@ -86,10 +80,7 @@ impl Requests {
         if document.len() > MAX_BYTES {
             return Err(ListError::TooLong(document.len()));
         }
-        serde_saphyr::from_str(document).map_err(|error| {
-            let YamlError { message, line, column } = error.into();
-            ListError::Document { line, column, message }
-        })
+        Ok(document::parse(document)?)
     }
 
     /// The requests, in their order.

@@ -77,6 +77,13 @@ impl fmt::Display for Pin {
     }
 }
 
+#[cfg(feature = "cli")]
+crate::schema::scalar!(
+    Pin,
+    "Pin",
+    "^[A-Za-z0-9*?_.()+/-]([A-Za-z0-9 *?_.()+/-]*[A-Za-z0-9*?_.()+/-])?$"
+);
+
 /// The part of a device's UUID behind `GPU-` or `MIG-`: 8-4-4-4-12 hexadecimal digits, lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid(String);

@@ -16,6 +16,7 @@ pub(super) const COUNT: &str = "a count is a number from 1 to 64";
 
 /// How long each claim computes before the next one's turn (`nvidia-smi compute-policy`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Interval {
     /// The driver's own choice.
@@ -233,6 +234,17 @@ impl Scalar {
             Scalar::Text(text) => text,
         }
     }
+}
+
+#[cfg(feature = "cli")]
+mod schemas {
+    use super::{ComputeSlices, Count, Memory, Percent};
+    use crate::schema::{number, scalar, text};
+
+    number!(Percent, "Percent", 1..=100);
+    number!(Count, "Count", 1..=Count::MAX.0);
+    scalar!(Memory, "Memory", "^[1-9][0-9]*(Ki|Mi|Gi|Ti)?$");
+    text!(ComputeSlices, "ComputeSlices", "^([1-9]|1[0-6])c$");
 }
 
 /// A number in plain digits, in the only way it is written: no sign, no leading zero.

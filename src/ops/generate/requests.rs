@@ -85,7 +85,7 @@ fn device(request: &Request, hook: &HookEntry) -> Result<ContainerEdits, Error> 
 
 /// The requests that have a name here, what the configuration asks for first, and how many were left out.
 fn named(inventory: &Inventory, config: &Config) -> Result<(Vec<(String, Request)>, usize), Error> {
-    let shares = config.shares.iter().map(|(name, request)| (name.clone(), request.clone()));
+    let shares = config.shares.iter().map(|(name, request)| (name.to_string(), request.clone()));
     let mut all: Vec<(String, Request)> = shares.collect();
     // A request without a name doesn't get into the configuration.
     let by_name = |request: Request| Some((request.cdi_name().ok()?, request));

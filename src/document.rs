@@ -1,0 +1,214 @@
+//! Files that people write, in YAML or JSON: what is wrong in one is said with its place, the bad value and
+//! what would be right.
+
+use crate::suggest::nearest;
+use serde::de::DeserializeOwned;
+use serde_saphyr::{Error, Location};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// A hundred times what a node with 64 GPUs needs.
+pub(crate) const MAX_BYTES: u64 = 1 << 20;
+
+/// A file that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It is there and can't be read, or is not there and should be.
+    #[error("{} can't be read: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is far larger than anything that a person writes.
+    #[error("{} has more than {limit} bytes, the most that is read", path.display())]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// The most.
+        limit: u64,
+    },
+    /// It says something that has no meaning.
+    #[error("{}:{}:{}: {}", path.display(), wrong.line, wrong.column, wrong.message)]
+    Wrong {
+        /// Which file.
+        path: PathBuf,
+        /// What, and where in it.
+        wrong: Wrong,
+    },
+}
+
+impl FileError {
+    /// The same, in this file.
+    pub(crate) fn wrong(path: &Path, wrong: Wrong) -> FileError {
+        FileError::Wrong { path: path.to_owned(), wrong }
+    }
+}
+
+/// What is wrong with a text, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {message}")]
+pub struct Wrong {
+    /// The line, from 1.
+    pub line: u64,
+    /// The column, from 1.
+    pub column: u64,
+    /// What is wrong there, and what would be right.
+    pub message: String,
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// It can't be read, or is larger than [`MAX_BYTES`].
+pub(crate) fn read(path: &Path) -> Result<String, FileError> {
+    let failed = |source| FileError::Read { path: path.to_owned(), source };
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text))
+        .map_err(failed)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(FileError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
+    }
+    Ok(text)
+}
+
+/// Whether a text has nothing but blanks and comments.
+pub(crate) fn is_empty(text: &str) -> bool {
+    text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+}
+
+/// The one document of a text.
+///
+/// # Errors
+/// What is wrong, and where.
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Wrong> {
+    serde_saphyr::from_str(text).map_err(|error| wrong(text, &error))
+}
+
+fn wrong(text: &str, error: &Error) -> Wrong {
+    let error = error.without_snippet();
+    let place = error.location();
+    let (line, column) = place.map_or((1, 1), |place| (place.line(), place.column()));
+    Wrong { line, column, message: message(text, error, place) }
+}
+
+fn message(text: &str, error: &Error, place: Option<Location>) -> String {
+    match error {
+        Error::SerdeUnknownField { field, expected, .. } => {
+            format!(
+                "there is no key {} here: {}",
+                shown(field),
+                instead(field, expected, "its keys are")
+            )
+        }
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            format!(
+                "{} has no meaning here: {}",
+                shown(variant),
+                instead(variant, expected, "it is one of")
+            )
+        }
+        Error::SerdeMissingField { field, .. } => format!("the key {field:?} is missing here"),
+        Error::SerdeInvalidType { unexpected, expected, .. } => {
+            format!("found a {unexpected} where this belongs: {expected}")
+        }
+        Error::InvalidScalar { ty, .. } => match place.and_then(|place| value(text, place)) {
+            Some(value) => format!("{} is not {}", shown(value), scalar(ty)),
+            None => format!("the value here is not {}", scalar(ty)),
+        },
+        Error::Unexpected { expected, .. } => match *expected {
+            "sequence start" => "a list belongs here".to_owned(),
+            "mapping start" => "keys with values belong here".to_owned(),
+            "string scalar" => "a single value belongs here".to_owned(),
+            _ => plain(error),
+        },
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("the key {} is here twice", shown(key))
+        }
+        _ => plain(error),
+    }
+}
+
+/// What an error says of itself, without the place and what only a program could set.
+fn plain(error: &Error) -> String {
+    let text = error.to_string();
+    let place =
+        error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
+    let message = place.and_then(|place| text.strip_suffix(&place)).unwrap_or(&text);
+    message.split(", set ").next().unwrap_or(message).to_owned()
+}
+
+/// The value that stands at a place.
+fn value(text: &str, place: Location) -> Option<&str> {
+    let span = place.span();
+    let start = usize::try_from(span.byte_offset()?).ok()?;
+    let length = usize::try_from(span.byte_len()?).ok()?;
+    text.get(start..start.checked_add(length)?)
+}
+
+/// A scalar's kind in words.
+fn scalar(ty: &str) -> String {
+    match ty {
+        "boolean" => "true or false".to_owned(),
+        "u8" | "u16" | "u32" | "u64" => "a whole number that fits here".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// A word of the file, quoted, on one line, and not longer than anyone reads.
+fn shown(word: &str) -> String {
+    format!("{:?}", word.chars().take(40).collect::<String>())
+}
+
+fn instead(word: &str, known: &[&str], lead: &str) -> String {
+    match nearest(word, known) {
+        Some(meant) => format!("is {meant:?} meant? ({lead} {})", known.join(", ")),
+        None => format!("{lead} {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Sample {
+        the_first: u8,
+        #[serde(default)]
+        on: bool,
+        #[serde(default)]
+        kind: Option<Kind>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "kebab-case")]
+    enum Kind {
+        TimeSlicing,
+        Mps,
+    }
+
+    #[test]
+    fn mistakes_say_the_place_the_value_and_what_is_right() {
+        let texts = [
+            "thefirst: 1",
+            "theFirst: 1\nkinds: mps",
+            "theFirst: 1\nother: 1",
+            "theFirst: 300",
+            "theFirst: 1\non: yes please",
+            "theFirst: 1\nkind: time_slicing",
+            "theFirst: 1\nkind: fractional",
+            "on: true",
+            "theFirst: [1]",
+            "theFirst: 1\ntheFirst: 2",
+            "- 1",
+            "theFirst: 'x",
+        ];
+        let said = texts.map(|text| format!("{text:?}\n  {}", parse::<Sample>(text).unwrap_err()));
+        insta::assert_snapshot!(said.join("\n"));
+    }
+}
