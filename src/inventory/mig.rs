@@ -67,6 +67,21 @@ pub struct Engines {
     pub ofa: u32,
 }
 
+/// What a MIG device has, by its own word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Attributes {
+    /// Memory, in MiB.
+    pub memory_mib: u64,
+    /// Streaming multiprocessors of the compute instance.
+    pub multiprocessors: u32,
+    /// Compute slices of the GPU instance.
+    pub gpu_slices: u32,
+    /// Compute slices of the compute instance: fewer where it is a part of the GPU instance.
+    pub compute_slices: u32,
+    /// Engines of the GPU instance, which its compute instances share.
+    pub engines: Engines,
+}
+
 /// A place on a GPU, in memory slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Placement {

@@ -1,6 +1,8 @@
 //! What the node has. The values touch nothing; [`read()`] asks the driver, [`Capabilities`] its /proc.
 
 #[cfg(feature = "nvml")]
+mod attributes;
+#[cfg(feature = "nvml")]
 mod boards;
 mod capabilities;
 #[cfg(feature = "nvml")]
@@ -14,11 +16,13 @@ mod names;
 #[cfg(feature = "nvml")]
 mod read;
 
+#[cfg(feature = "nvml")]
+pub use attributes::attributes;
 pub use capabilities::{Capabilities, CapabilityError};
 pub use gpu::{ComputeMode, Gpu, Inventory, PciAddress, PciIds, Process, Unusable};
 pub use mig::{
-    CapabilityMinors, ComputeInstance, ComputeProfile, Engines, GpuInstance, Mig, Placement,
-    Profile, ProfileName, UNKNOWN_PROFILE,
+    Attributes, CapabilityMinors, ComputeInstance, ComputeProfile, Engines, GpuInstance, Mig,
+    Placement, Profile, ProfileName, UNKNOWN_PROFILE,
 };
 #[cfg(feature = "nvml")]
 pub use read::{InventoryError, Scope, open, read};

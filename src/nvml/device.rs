@@ -70,6 +70,30 @@ pub enum ComputeMode {
     ExclusiveProcess,
 }
 
+/// What a MIG device has (`nvmlDeviceAttributes_t`). Engines are those of its GPU instance, which its
+/// compute instances share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MigAttributes {
+    /// Streaming multiprocessors of the compute instance.
+    pub multiprocessors: u32,
+    /// Memory, in MiB.
+    pub memory_mib: u64,
+    /// Compute slices of the GPU instance.
+    pub gpu_slices: u32,
+    /// Compute slices of the compute instance.
+    pub compute_slices: u32,
+    /// Copy engines.
+    pub copy: u32,
+    /// Video decoders.
+    pub decoder: u32,
+    /// Video encoders.
+    pub encoder: u32,
+    /// JPEG decoders.
+    pub jpeg: u32,
+    /// Optical-flow accelerators.
+    pub ofa: u32,
+}
+
 impl Device<'_> {
     /// `GPU-…` or `MIG-…`.
     ///
@@ -211,6 +235,27 @@ impl Device<'_> {
             Err(error) if error.is_unsupported() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Of a MIG device: what it has.
+    ///
+    /// # Errors
+    /// It is none, or gone.
+    pub fn mig_attributes(&self) -> Result<MigAttributes, NvmlError> {
+        let api = &self.session.api;
+        let symbol = symbol!(api, nvmlDeviceGetAttributes_v2);
+        let raw: c::nvmlDeviceAttributes_t = api.get(&self.label, symbol, self.raw)?;
+        Ok(MigAttributes {
+            multiprocessors: raw.multiprocessorCount,
+            memory_mib: raw.memorySizeMB,
+            gpu_slices: raw.gpuInstanceSliceCount,
+            compute_slices: raw.computeInstanceSliceCount,
+            copy: raw.sharedCopyEngineCount,
+            decoder: raw.sharedDecoderCount,
+            encoder: raw.sharedEncoderCount,
+            jpeg: raw.sharedJpegCount,
+            ofa: raw.sharedOfaCount,
+        })
     }
 
     /// Turns MIG mode on or off. Needs root and an idle GPU; instances are lost when it goes off.

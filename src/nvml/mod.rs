@@ -12,7 +12,7 @@ mod process;
 mod profile;
 mod session;
 
-pub use device::{Activation, ComputeMode, Device, MigMode, Pci};
+pub use device::{Activation, ComputeMode, Device, MigAttributes, MigMode, Pci};
 pub use error::{Code, NvmlError};
 pub use instance::{ComputeInstance, ComputeInstanceInfo, GpuInstance, GpuInstanceInfo};
 pub use process::{GpuProcess, ProcessUtilization};

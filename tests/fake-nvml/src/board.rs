@@ -33,6 +33,7 @@ pub struct Board {
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names are NVIDIA's own")]
 pub enum Architecture {
+    Pascal,
     Turing,
     Ampere,
     Ada,
@@ -114,6 +115,7 @@ boards![
     "RTX-PRO-6000-96GB",
     "L4",
     "T4",
+    "GTX-1080-Ti",
 ];
 
 impl Board {
@@ -153,6 +155,7 @@ impl Architecture {
     /// `nvmlDeviceArchitecture_t`.
     pub fn number(self) -> u32 {
         match self {
+            Architecture::Pascal => 4,
             Architecture::Turing => 6,
             Architecture::Ampere => 7,
             Architecture::Ada => 8,

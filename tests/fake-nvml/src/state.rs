@@ -126,7 +126,7 @@ fn make_device(
 pub fn whole_compute_profile(profile: &crate::board::Profile) -> Option<u32> {
     let all = profile.compute_profiles();
     let mut whole = all.iter().filter(|compute| compute.slices == profile.slices);
-    let media = all.iter().find(|compute| compute.listed == 7);
+    let media = whole.clone().find(|compute| compute.listed == 7);
     media.or_else(|| whole.next()).map(|compute| compute.id)
 }
 

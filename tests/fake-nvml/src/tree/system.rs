@@ -98,6 +98,7 @@ pub fn load_driver(node: &Node) -> Result<(), String> {
 /// Writes the fragments of `/sys`.
 pub(super) fn write_sys(node: &Node) -> Result<(), String> {
     load_driver(node)?;
+    file(&node.path("sys/class/dmi/id/product_name"), "Simulated Node 7\n")?;
     for (index, (gpu, board)) in (0..).zip(node.file.gpus.iter().zip(&node.boards)) {
         let pci = node.path("sys/bus/pci/devices").join(&gpu.pci);
         file(&pci.join("vendor"), format!("{:#06x}\n", board.pci_device & 0xffff))?;
