@@ -5,7 +5,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 6 | `cli` |
-//! | 5 | `engines`, [`ops`], [`status`] |
+//! | 5 | `engines`, [`labels`], [`ops`], [`status`] |
 //! | 4 | [`claim::store`], [`refused`], `share` |
 //! | 3 | [`claim::repair`], [`edits`], [`oci`], [`plan`] |
 //! | 2 | [`claim`], [`config`], [`hook_args`], [`inventory`], [`request`] |
@@ -23,6 +23,7 @@ pub mod engines;
 pub mod hook_args;
 pub mod host;
 pub mod inventory;
+pub mod labels;
 #[cfg(feature = "nvml")]
 pub mod nvml;
 pub mod oci;

@@ -9,6 +9,7 @@ mod floors;
 mod generate;
 mod hook;
 mod inventory;
+mod labels;
 mod packaging;
 mod placement;
 mod roads;

@@ -5,6 +5,7 @@ mod cdi;
 mod claims;
 mod config;
 mod host;
+mod labels;
 mod machine;
 mod plan;
 mod prepare;
@@ -63,6 +64,8 @@ enum Command {
     Claims(claims::Claims),
     /// Show the node as a picture
     Status(status::StatusArgs),
+    /// Print the labels that GPU Feature Discovery would put on the node
+    Labels(labels::LabelsArgs),
     /// Bring claims and node to agree: takes back what dead containers and crashes left
     Reconcile(reconcile::Reconcile),
     /// Becomes an MPS control daemon: divvy starts it so, and nobody else
@@ -100,6 +103,7 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
         Some(Command::Release(args)) => release::run(&host, &args),
         Some(Command::Claims(args)) => claims::run(&host, &args),
         Some(Command::Status(args)) => status::run(&host, &args),
+        Some(Command::Labels(args)) => labels::run(&host, &args),
         Some(Command::Reconcile(args)) => reconcile::run(&host, &args),
         Some(Command::MpsLaunch { arguments }) => match mps::launch(&arguments) {
             Ok(()) => Ok(Answer::text(String::new())),
