@@ -6,10 +6,14 @@ use crate::claim::{ClaimId, ContainerRef};
 use crate::host::Host;
 use crate::ops::bind::claims_of;
 use crate::ops::release::{ReleaseError, Released, When, release};
+use crate::suggest::nearest;
 use clap::Args;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "divvy release [OPTIONS] <ID>...\n       divvy release [OPTIONS] --container <ID> --bundle <DIR>"
+)]
 pub(super) struct Release {
     /// The claims
     #[arg(value_name = "ID", required_unless_present = "container")]
@@ -43,7 +47,7 @@ pub(super) fn run(host: &Host, args: &Release) -> Result<Answer, Failure> {
     for id in claims {
         match release(&machine.node(), &machine.store, &id, when, patience) {
             Ok(Released::Done) => {}
-            Ok(Released::Absent) => notes.push(format!("divvy: there is no claim {id} to release")),
+            Ok(Released::Absent) => notes.push(absent(&machine, &id)?),
             Ok(Released::InUse { what, pids }) => notes.push(in_use(&id, &what, &pids)),
             Err(error) => {
                 let failure = Failure::new(release_exit(&error), error);
@@ -63,6 +67,15 @@ pub(super) fn run(host: &Host, args: &Release) -> Result<Answer, Failure> {
             })
         }
     }
+}
+
+/// Nothing to do, and so no mistake; but a mistyped id leaves a claim where somebody wanted none.
+fn absent(machine: &Machine<'_>, id: &ClaimId) -> Result<String, Failure> {
+    let ids: Vec<String> =
+        machine.store.claims()?.iter().map(|claim| claim.id.to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let meant = nearest(&id.to_string(), &ids).map(|meant| format!(": is {meant} meant?"));
+    Ok(format!("divvy: there is no claim {id} to release{}", meant.unwrap_or_default()))
 }
 
 pub(super) fn in_use(id: &ClaimId, what: &str, pids: &[u32]) -> String {

@@ -3,6 +3,7 @@
 
 mod fit;
 pub mod matrix;
+mod meant;
 mod mps;
 pub mod placement;
 mod reason;

@@ -1,5 +1,6 @@
 //! Why a request can't be met, and what would help.
 
+use super::meant;
 use super::reason::Reason;
 use crate::inventory::ProfileName;
 use crate::request::{Pin, Request};
@@ -31,6 +32,8 @@ pub enum Cause {
         pin: Pin,
         /// What there is.
         gpus: Vec<String>,
+        /// What it may have meant.
+        meant: Option<String>,
     },
     /// MPS beside another mode, or beside other limits, in one claim.
     MixedMps,
@@ -65,15 +68,23 @@ impl Refusal {
             Cause::NoMatch { gpus, .. } if gpus.is_empty() => {
                 "there is none to name; mig:1g.10gb makes one where GPUs can do MIG".to_owned()
             }
-            Cause::NoMatch { gpus, .. } => {
-                format!("name one that is there: {}", gpus.join(", "))
+            Cause::NoMatch { gpus, meant, .. } => {
+                let meant = meant.as_ref().map(|meant| format!(" (is {meant} meant?)"));
+                let here = gpus.join(", ");
+                format!("name one that is there{}: {here}", meant.unwrap_or_default())
             }
             Cause::MixedMps => {
                 "make one claim for each, or ask for the same MPS share on each".to_owned()
             }
             Cause::SeveralMpsOnMig => "make one claim for each".to_owned(),
             Cause::Gpus(obstacles) => {
-                obstacles.first().map(|obstacle| obstacle.reason.remedy()).unwrap_or_default()
+                let easiest = obstacles.first().map(|obstacle| &obstacle.reason);
+                let remedy = easiest.map(Reason::remedy).unwrap_or_default();
+                let meant = match easiest {
+                    Some(Reason::NoProfile { has }) => meant::profile(&self.request, has),
+                    _ => None,
+                };
+                remedy + &meant.map(|meant| format!(": is {meant} meant?")).unwrap_or_default()
             }
         };
         match self.fits.first() {

@@ -2,6 +2,7 @@
 
 use super::DeviceRef;
 use super::fit::{self, Choice, Take};
+use super::meant;
 use super::placement::Slices;
 use super::reason::{Holder, Reason};
 use super::refusal::{Cause, Obstacle, Refusal};
@@ -228,7 +229,11 @@ fn cause(unit: &Unit<'_>, mut obstacles: Vec<Obstacle>, table: &Table<'_>) -> Ca
     }));
     match unit.pin {
         _ if !obstacles.is_empty() => Cause::Gpus(obstacles),
-        Some(pin) => Cause::NoMatch { pin: pin.clone(), gpus: names(pin, table) },
+        Some(pin) => {
+            let products = table.gpus.iter().map(|facts| facts.gpu.name.as_str());
+            let meant = meant::product(pin, products);
+            Cause::NoMatch { pin: pin.clone(), gpus: names(pin, table), meant }
+        }
         None => Cause::NoGpu,
     }
 }

@@ -16,7 +16,9 @@ fn refused() -> Vec<(World, &'static str)> {
     cases.push((full.clone(), "exclusive"));
     cases.push((full.clone(), "mig:5g.60gb"));
     cases.push((full.clone(), "mig:1g.10gb,compute=2c"));
-    cases.push((full, "exclusive @7"));
+    cases.push((full.clone(), "mig:3g.30gb"));
+    cases.push((full.clone(), "exclusive @7"));
+    cases.push((full, "exclusive @H10O"));
     let mut turns = World::managed(boards::h100s_without_mig(1));
     for n in 0..4 {
         turns.prepare(&format!("t{n}"), "time-slicing:interval=short").unwrap();
