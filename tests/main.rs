@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
 mod claims;
+mod command_line;
 mod common;
 mod dependencies;
 mod e2e;

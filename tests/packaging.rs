@@ -86,6 +86,27 @@ fn what_is_installed_goes_again() {
 }
 
 #[test]
+fn completions_and_manual_pages_are_installed_and_go_again() {
+    let place = Place::new();
+    fs::copy(env!("CARGO_BIN_EXE_divvy"), place.path("built/divvy")).unwrap();
+    let to = place.path("image");
+    let variables: [(&str, &Path); 1] = [("DESTDIR", &to)];
+    place.make_well("install", &variables);
+    for file in [
+        "bash-completion/completions/divvy",
+        "zsh/site-functions/_divvy",
+        "fish/vendor_completions.d/divvy.fish",
+        "man/man1/divvy.1",
+        "man/man1/divvy-cdi-generate.1",
+        "man/man8/divvy-runtime.8",
+    ] {
+        assert!(to.join("usr/share").join(file).is_file(), "{file}");
+    }
+    place.make_well("uninstall", &variables);
+    assert_eq!(files(&to), [""; 0].map(PathBuf::from));
+}
+
+#[test]
 fn without_programs_and_with_a_configured_engine_it_is_refused() {
     let place = Place::new();
     let to = place.path("image");

@@ -19,15 +19,31 @@ pub(super) enum Exit {
     Busy,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(match exit {
+impl Exit {
+    /// Each, in words for people.
+    pub(super) const MEANINGS: [(Exit, &'static str); 5] = [
+        (Exit::Done, "It did what was asked."),
+        (Exit::Failed, "It could not."),
+        (Exit::Usage, "It was asked in a way that it doesn't understand."),
+        (Exit::Refused, "It would not: what was asked can't be had. Nothing was touched."),
+        (Exit::Busy, "Others were in the way: try again."),
+    ];
+
+    /// What the process ends with.
+    pub(super) fn code(self) -> u8 {
+        match self {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::Refused => 3,
             Exit::Busy => 4,
-        })
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
     }
 }
 
@@ -82,7 +98,7 @@ pub(super) enum Form {
 #[derive(Debug, Args)]
 pub(super) struct AnswerArgs {
     /// Form of the answer
-    #[arg(long, short, value_enum, default_value_t, env = "DIVVY_OUTPUT")]
+    #[arg(long, short, value_enum, default_value_t, env = "DIVVY_OUTPUT", hide_env_values = true)]
     pub(super) output: Form,
 }
 

@@ -3,32 +3,49 @@
 mod answer;
 mod cdi;
 mod claims;
+mod completions;
 mod config;
 mod host;
 mod labels;
 mod machine;
+mod man;
 mod plan;
 mod prepare;
 mod reconcile;
 mod release;
 mod runtime;
 mod status;
+mod usage;
 
+use crate::host::Host;
 use crate::share::mps;
 use answer::{Answer, Exit, Failure};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Lets containers share NVIDIA GPUs on one machine.
+const START: &str = "\
+To begin:
+  divvy runtime configure --runtime podman --dry-run   what an engine needs to serve requests
+  divvy cdi refresh                                    tell engines which GPUs there are
+  divvy prepare mig:1g.10gb --claim job                make a share, to be named divvy/claim=job
+  divvy status                                         see the node, and who holds what
+  divvy release job                                    take it back";
+
+/// Lets containers share NVIDIA GPUs on one machine
+///
+/// A container names the share of a GPU that it wants: exclusive, time-slicing, mps:threads=25,
+/// mig:1g.10gb, mig:3g.40gb/mps and so on. divvy makes it on this machine, gives it to the container,
+/// and takes it back when the container is gone. No daemon stays behind.
 #[derive(Debug, Parser)]
 #[command(
     name = "divvy",
     version,
     disable_help_subcommand = true,
     args_override_self = true,
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = START
 )]
 struct Cli {
     #[command(flatten)]
@@ -68,6 +85,11 @@ enum Command {
     Labels(labels::LabelsArgs),
     /// Bring claims and node to agree: takes back what dead containers and crashes left
     Reconcile(reconcile::Reconcile),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+    /// Write the manual pages of this command line
+    #[command(hide = true)]
+    Man(man::ManPages),
     /// Becomes an MPS control daemon: divvy starts it so, and nobody else
     #[command(hide = true, name = mps::LAUNCH)]
     MpsLaunch {
@@ -78,7 +100,7 @@ enum Command {
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
-    match Cli::try_parse() {
+    match usage::parse() {
         Ok(cli) => finish(run(cli)),
         // Help and version are no failures; everything else is one of usage.
         Err(error) => {
@@ -92,9 +114,13 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Answer, Failure> {
-    let host = cli.host.host()?;
+    let host = match cli.command {
+        // What tells of the command line alone doesn't need a right configuration.
+        None | Some(Command::Completions(_) | Command::Man(_)) => Host::default(),
+        _ => cli.host.host()?,
+    };
     match cli.command {
-        None => Ok(Answer::text(Cli::command().render_help().to_string())),
+        None => Ok(Answer::text(usage::command().render_help().to_string())),
         Some(Command::Cdi { command }) => cdi::run(&host, command),
         Some(Command::Runtime { command }) => runtime::run(command),
         Some(Command::Config { command }) => config::run(&command),
@@ -105,6 +131,8 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
         Some(Command::Status(args)) => status::run(&host, &args),
         Some(Command::Labels(args)) => labels::run(&host, &args),
         Some(Command::Reconcile(args)) => reconcile::run(&host, &args),
+        Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Man(args)) => man::run(&args),
         Some(Command::MpsLaunch { arguments }) => match mps::launch(&arguments) {
             Ok(()) => Ok(Answer::text(String::new())),
             Err(message) => Err(Failure { exit: Exit::Failed, message, answer: None }),

@@ -8,6 +8,9 @@ use crate::plan::{DeviceRef, Plan as Planned};
 use clap::Args;
 
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "divvy plan [OPTIONS] <REQUEST>...\n       divvy plan [OPTIONS] --file <FILE>"
+)]
 pub(super) struct Plan {
     #[command(flatten)]
     requests: RequestArgs,

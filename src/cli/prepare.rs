@@ -11,6 +11,9 @@ use crate::ops::prepare::{Ask, PrepareError, prepare};
 use clap::Args;
 
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "divvy prepare [OPTIONS] <REQUEST>...\n       divvy prepare [OPTIONS] --file <FILE>"
+)]
 pub(super) struct Prepare {
     #[command(flatten)]
     requests: RequestArgs,

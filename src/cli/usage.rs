@@ -1,0 +1,60 @@
+//! The command line as help, usage errors, completions and manual pages show it.
+
+use super::Cli;
+use clap::{Command, CommandFactory, Parser};
+
+/// The whole command line, built.
+pub(super) fn command() -> Command {
+    let mut command = Cli::command();
+    command.build();
+    with_usages(command)
+}
+
+/// The commands that are for people. Shells would complete the others as well.
+pub(super) fn shown() -> Command {
+    let all = Cli::command();
+    let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    Command::new("divvy").args(all.get_arguments().cloned()).subcommands(shown)
+}
+
+/// Parses the command line of this process.
+///
+/// # Errors
+/// Help and version included, as clap does it.
+pub(super) fn parse() -> Result<Cli, clap::Error> {
+    Cli::try_parse().map_err(|error| match error.use_stderr() {
+        // Said again with usages of our own, which only mistakes pay for.
+        true => command().try_get_matches().err().unwrap_or(error),
+        false => error,
+    })
+}
+
+/// Left to itself, clap lists in a mistake's usage every option that the environment gave a value.
+fn with_usages(mut command: Command) -> Command {
+    if command.get_overridden_usage().is_none() {
+        let usage = command.render_usage().to_string();
+        command = command.override_usage(usage.trim_start_matches("Usage: ").trim().to_owned());
+    }
+    command.mut_subcommands(with_usages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn usages_name_no_option_that_a_variable_sets() {
+        let mut command = command();
+        for words in
+            [&["divvy", "prepare", "--uid", "x"][..], &["divvy", "release"], &["divvy", "cdi"]]
+        {
+            let error = command.try_get_matches_from_mut(words).unwrap_err().to_string();
+            assert!(error.contains("Usage: divvy ") && !error.contains("--state-dir <"), "{error}");
+        }
+    }
+}
