@@ -65,6 +65,7 @@ fn owner(host: &Host, start_process: Option<u32>) -> Result<Owner, Failure> {
 
 fn exit(error: &PrepareError) -> Exit {
     match error {
+        PrepareError::NotEnforced { .. } => Exit::Refused,
         PrepareError::Unsettled(_) => Exit::Busy,
         PrepareError::Store(error) => machine::store_exit(error),
         PrepareError::Release(error) => release_exit(error),

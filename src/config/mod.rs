@@ -148,6 +148,12 @@ pub struct Enforced {
     pub compute: Level,
 }
 
+impl fmt::Display for Enforced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "memory: {}, compute: {}", self.memory, self.compute)
+    }
+}
+
 impl Enforced {
     /// The same, with nothing stronger than that.
     #[must_use]

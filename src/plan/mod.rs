@@ -84,6 +84,8 @@ pub struct PlannedPart {
     pub raise_daemon: Option<MpsLimits>,
     /// Who sees to it that the claim gets no more.
     pub enforced: Enforced,
+    /// Who must see to it at least. Whether a MIG device has a compute mode is known only when it is made.
+    pub required: Enforced,
 }
 
 /// Something to know about a plan.

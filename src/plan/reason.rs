@@ -320,8 +320,8 @@ impl Reason {
         match self {
             Reason::Enforcement { demanded, possible } => write!(
                 f,
-                "policy demands memory: {}, compute: {}, and it would be {} and {}",
-                demanded.memory, demanded.compute, possible.memory, possible.compute
+                "policy demands {demanded}, and it would be {} and {}",
+                possible.memory, possible.compute
             ),
             Reason::ComputeModeSet { mode } => {
                 let mode = match mode {

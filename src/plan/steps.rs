@@ -93,7 +93,10 @@ impl Writer<'_> {
                 (DeviceRef::New(index), None, enforced)
             }
         };
-        let part = PlannedPart { request: unit.request, device, limits, raise_daemon, enforced };
+        let gpu = self.table.gpus.get(choice.gpu);
+        let required = gpu.map_or(enforced, |facts| facts.policy.require);
+        let request = unit.request;
+        let part = PlannedPart { request, device, limits, raise_daemon, enforced, required };
         self.plan.parts.push(part);
     }
 

@@ -90,3 +90,16 @@ fn unequal_shares_share_a_daemon() {
     }
     assert_eq!(site.picture(), before);
 }
+
+#[test]
+fn what_must_be_enforced_is_asked_again_when_the_device_is_made() {
+    let Some(site) = Site::with_mps(&["--gpu", "H100-80GB", "--mig", "on"]) else { return };
+    let before = site.picture();
+    let policy = "gpus:\n- {match: \"*\", managed: true, compute-mode: exclusive, \
+                  require: {compute: daemon}}\n";
+    fs::write(site.node.host().config, policy).unwrap();
+    let why = site.prepare("half", &["mig:3g.40gb/mps:threads=50"]).failed(3);
+    assert!(why.contains("compute: daemon") && why.contains("no compute mode"), "{why}");
+    assert_eq!(site.picture(), before);
+    site.prepare("alone", &["mig:3g.40gb"]).done();
+}

@@ -4,7 +4,7 @@ use super::{Ask, Attempt, PrepareError};
 use crate::claim::repair::{self, Now, Verdict};
 use crate::claim::store::{DirectoryLock, Store};
 use crate::claim::{Claim, ClaimId, Device, DeviceId, Entry, Part, Phase};
-use crate::config::Config;
+use crate::config::{Config, Enforced};
 use crate::host::Host;
 use crate::inventory::{self, Gpu, Inventory, Scope};
 use crate::ops::release;
@@ -33,6 +33,8 @@ pub(super) struct Intent {
     pub(super) claim: Claim,
     /// Control daemons that the claim joins, and what their limits must be at least.
     pub(super) raise: Vec<(DeviceId, MpsLimits)>,
+    /// Who must see to it, for each part, that the claim gets no more.
+    pub(super) required: Vec<Enforced>,
 }
 
 pub(super) fn begin(
@@ -132,5 +134,6 @@ fn write(
         foundations: plan.foundations.iter().filter_map(id_of).collect(),
     };
     release::save(store, lock, &claim)?;
-    Ok(Intent { claim, raise: plan.parts.iter().filter_map(raise).collect() })
+    let raise = plan.parts.iter().filter_map(raise).collect();
+    Ok(Intent { claim, raise, required: plan.parts.iter().map(|part| part.required).collect() })
 }

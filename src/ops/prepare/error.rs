@@ -2,6 +2,7 @@
 
 use crate::claim::ClaimId;
 use crate::claim::store::StoreError;
+use crate::config::Enforced;
 use crate::inventory::InventoryError;
 use crate::ops::grant::GrantError;
 use crate::ops::journal::StepError;
@@ -30,6 +31,16 @@ pub enum PrepareError {
     /// Others were in the way all the time.
     #[error("busy: other processes kept the GPUs or this claim for more than {} ms; try again", .0.as_millis())]
     Unsettled(Duration),
+    /// Policy demands more than the device turned out to be able to do.
+    #[error(
+        "the configuration demands that limits are enforced ({required}), but this driver gives the MIG device no compute mode, so that a client can by-pass the MPS control daemon ({possible}): ask for a MIG device of its own, or for MPS on a whole GPU"
+    )]
+    NotEnforced {
+        /// By whom limits must be enforced.
+        required: Enforced,
+        /// By whom they would be.
+        possible: Enforced,
+    },
     /// The driver.
     #[error(transparent)]
     Inventory(#[from] InventoryError),

@@ -37,7 +37,7 @@ fn make(
     intent: Intent,
     patience: Duration,
 ) -> Result<Grant, PrepareError> {
-    let Intent { mut claim, raise } = intent;
+    let Intent { mut claim, raise, required } = intent;
     let gpus = release::gpus_of(&store.devices_of(std::slice::from_ref(&claim))?);
     let _gpus = store.lock_gpus(&gpus.iter().map(String::as_str).collect(), patience)?;
     // What others stand on comes first. A device that the claim joins may be half made: its first claim failed.
@@ -50,8 +50,13 @@ fn make(
             by_passable.extend(device.without_compute_mode().then_some(device.id));
         }
     }
-    for part in claim.parts.iter_mut().filter(|part| by_passable.contains(&part.device)) {
-        part.enforced = part.enforced.at_most(Level::Client);
+    for (part, required) in claim.parts.iter_mut().zip(required) {
+        if by_passable.contains(&part.device) {
+            part.enforced = part.enforced.at_most(Level::Client);
+        }
+        if !part.enforced.reaches(required) {
+            return Err(PrepareError::NotEnforced { required, possible: part.enforced });
+        }
     }
     for (id, limits) in &raise {
         if let Some(device) = store.device(id)? {
