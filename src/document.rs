@@ -3,6 +3,7 @@
 
 use crate::suggest::nearest;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Location};
 use std::fs::File;
 use std::io::{self, Read};
@@ -59,6 +60,13 @@ pub struct Wrong {
     pub message: String,
 }
 
+impl Wrong {
+    /// Something at a value's own place.
+    pub(crate) fn at(place: Location, message: impl ToString) -> Wrong {
+        Wrong { line: place.line(), column: place.column(), message: message.to_string() }
+    }
+}
+
 /// The text of a file.
 ///
 /// # Errors
@@ -75,6 +83,13 @@ pub(crate) fn read(path: &Path) -> Result<String, FileError> {
     Ok(text)
 }
 
+/// Reads a value for which nothing may stand, as `key:` without a value does.
+pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 /// Whether a text has nothing but blanks and comments.
 pub(crate) fn is_empty(text: &str) -> bool {
     text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
@@ -86,6 +101,56 @@ pub(crate) fn is_empty(text: &str) -> bool {
 /// What is wrong, and where.
 pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Wrong> {
     serde_saphyr::from_str(text).map_err(|error| wrong(text, &error))
+}
+
+/// The documents of a text that are parted by `---`, each with blank lines in front, so that its lines have
+/// the numbers that they have in the whole text. Empty ones are left out.
+pub(crate) fn split(text: &str) -> Vec<String> {
+    let mut documents = vec![String::new()];
+    for (n, line) in text.lines().enumerate() {
+        let parts = line.strip_prefix("---").is_some_and(|rest| rest.trim().is_empty());
+        if parts {
+            documents.push("\n".repeat(n + 1));
+        } else if let Some(document) = documents.last_mut() {
+            document.push_str(line);
+            document.push('\n');
+        }
+    }
+    documents.retain(|document| !is_empty(document));
+    documents
+}
+
+/// The document in a scalar of another one, as a ConfigMap has it. `place` is where the scalar stands in
+/// `outer`: what is wrong is told by its place there.
+///
+/// # Errors
+/// What is wrong, and where.
+pub(crate) fn parse_inner<T: DeserializeOwned>(
+    inner: &str,
+    outer: &str,
+    place: Location,
+) -> Result<T, Wrong> {
+    parse(inner).map_err(|wrong| moved(wrong, inner, outer, place))
+}
+
+fn moved(wrong: Wrong, inner: &str, outer: &str, place: Location) -> Wrong {
+    let line_of = |text: &str, line: u64| {
+        let line = usize::try_from(line).ok()?.checked_sub(1)?;
+        text.lines().nth(line).map(str::to_owned)
+    };
+    // A block scalar is said to stand where its first line that isn't blank does.
+    let blank = inner.lines().take_while(|line| line.trim().is_empty()).count() as u64;
+    let line = (place.line() + wrong.line).saturating_sub(1 + blank);
+    let indentation =
+        line_of(outer, line).zip(line_of(inner, wrong.line)).and_then(|(there, own)| {
+            // The lines of a block scalar stand in the outer text as they are, behind their indentation.
+            let behind = there.strip_suffix(own.trim_end())?;
+            (behind.trim().is_empty() && !own.trim().is_empty()).then_some(behind.len() as u64)
+        });
+    match indentation {
+        Some(indentation) => Wrong { line, column: wrong.column + indentation, ..wrong },
+        None => Wrong::at(place, format_args!("in the text here, {wrong}")),
+    }
 }
 
 fn wrong(text: &str, error: &Error) -> Wrong {
@@ -173,7 +238,8 @@ fn instead(word: &str, known: &[&str], lead: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
+    use serde_saphyr::Spanned;
+    use std::collections::BTreeMap;
 
     #[derive(Debug, Deserialize, PartialEq)]
     #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -210,5 +276,30 @@ mod tests {
         ];
         let said = texts.map(|text| format!("{text:?}\n  {}", parse::<Sample>(text).unwrap_err()));
         insta::assert_snapshot!(said.join("\n"));
+    }
+
+    #[test]
+    fn a_mistake_in_an_inner_text_is_told_by_its_place_in_the_outer_one() {
+        type Outer = BTreeMap<String, Spanned<String>>;
+        let place = |outer: &str| {
+            let inner = parse::<Outer>(outer).unwrap().remove("any").unwrap();
+            parse_inner::<Sample>(&inner.value, outer, inner.referenced).unwrap_err().to_string()
+        };
+        let block = place("a: b\nany: |-\n  # a comment\n  theFirst: 1\n  kind: mpz\n");
+        assert!(block.starts_with("line 5, column 9: \"mpz\" has no meaning here"), "{block}");
+        let quoted = place("any: \"theFirst: 1\\nkind: mpz\"\n");
+        assert!(
+            quoted.starts_with("line 1, column 6: in the text here, line 2, column 7: "),
+            "{quoted}"
+        );
+    }
+
+    #[test]
+    fn documents_keep_the_numbers_of_their_lines() {
+        let text = "# nothing\n---\ntheFirst: 1\n---\n\n---\ntheFirst: 2\nother: 1\n";
+        let documents = split(text);
+        assert_eq!(documents.len(), 2);
+        assert_eq!(parse::<Sample>(&documents[0]).unwrap().the_first, 1);
+        assert_eq!(parse::<Sample>(&documents[1]).unwrap_err().line, 8);
     }
 }

@@ -14,6 +14,7 @@
 pub mod claim;
 #[cfg(all(feature = "cli", feature = "nvml"))]
 pub mod cli;
+pub mod compat;
 pub mod config;
 pub mod document;
 pub mod driver_files;

@@ -21,7 +21,7 @@ const FLOORS: [(u8, &[&str]); 8] = [
 ];
 
 /// Rooms that may use another of their own floor, one way only, each with its reason.
-const SIDEWAYS: [(&str, &str); 10] = [
+const SIDEWAYS: [(&str, &str); 11] = [
     // What is wrong in a file is said with the word that was meant.
     ("document", "suggest"),
     // A claim is a request with a life.
@@ -32,6 +32,8 @@ const SIDEWAYS: [(&str, &str); 10] = [
     ("claim", "config"),
     // A request names profiles and is matched against GPUs.
     ("request", "inventory"),
+    // What people have already names profiles too.
+    ("compat", "inventory"),
     // A policy is for the GPUs that match, and names requests.
     ("config", "inventory"),
     ("config", "request"),

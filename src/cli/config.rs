@@ -1,6 +1,7 @@
 //! `divvy config`.
 
 use super::answer::{Answer, Failure};
+use crate::compat::device_plugin::PluginConfig;
 use crate::config::Config;
 use crate::request::Requests;
 use clap::{Subcommand, ValueEnum};
@@ -27,6 +28,8 @@ pub(super) enum Kind {
     Config,
     /// A list of requests, for `divvy plan -f` and `divvy prepare -f`
     Request,
+    /// The configuration of NVIDIA's Kubernetes device plugin, for `divvy import`
+    DevicePlugin,
 }
 
 pub(super) fn run(command: &Command) -> Result<Answer, Failure> {
@@ -40,5 +43,6 @@ fn schema(kind: Kind) -> Schema {
     match kind {
         Kind::Config => schema_for!(Config),
         Kind::Request => schema_for!(Requests),
+        Kind::DevicePlugin => schema_for!(PluginConfig),
     }
 }

@@ -1,0 +1,3 @@
+//! Configurations that people already have, read as they are.
+
+pub mod device_plugin;
