@@ -1,6 +1,7 @@
 //! Faults on demand: an error or a death at the nth call of a symbol.
 //!
 //! A fault is `SYMBOL:N:CODE` (the nth call answers that code and does nothing),
+//! `SYMBOL:N:CODE:after` (it acts, and answers that code all the same),
 //! `SYMBOL:N:abort` (the process dies before the nth call acts) or `SYMBOL:N:after` (it dies
 //! after the call has acted). `*` as the symbol counts all calls that change something.
 //! Calls are counted from 1, per process.
@@ -21,6 +22,8 @@ pub struct Fault {
 pub enum Effect {
     /// The call answers this and does nothing.
     Error(Code),
+    /// The call acts, and answers this all the same.
+    ErrorAfter(Code),
     /// The process dies before the call acts.
     Abort,
     /// The process dies after the call has acted.
@@ -46,15 +49,19 @@ impl Fault {
     }
 
     fn parse(text: &str) -> Result<Fault, String> {
-        let wrong =
-            || format!("{text:?} is no fault: SYMBOL:N:CODE, SYMBOL:N:abort or SYMBOL:N:after");
+        let wrong = || {
+            format!("{text:?} is no fault: SYMBOL:N:CODE[:after], SYMBOL:N:abort or SYMBOL:N:after")
+        };
         let mut parts = text.split(':');
         let (symbol, call, effect) = (parts.next(), parts.next(), parts.next());
         let call = call.and_then(|call| call.parse().ok()).filter(|call| *call > 0);
-        let effect = match effect.ok_or_else(wrong)? {
-            "abort" => Effect::Abort,
-            "after" => Effect::AbortAfter,
-            code => Effect::Error(Code(code.parse().map_err(|_| wrong())?)),
+        let code = |code: &str| code.parse().map(Code).map_err(|_| wrong());
+        let effect = match (effect.ok_or_else(wrong)?, parts.next()) {
+            ("abort", None) => Effect::Abort,
+            ("after", None) => Effect::AbortAfter,
+            (answer, None) => Effect::Error(code(answer)?),
+            (answer, Some("after")) => Effect::ErrorAfter(code(answer)?),
+            (_, Some(_)) => return Err(wrong()),
         };
         let symbol = symbol.filter(|symbol| !symbol.is_empty() && parts.next().is_none());
         let symbol = symbol.ok_or_else(wrong)?.to_owned();

@@ -21,6 +21,13 @@ fn a_star_counts_what_changes_something() {
 }
 
 #[test]
+fn a_call_may_act_and_fail() {
+    let mut faults = faults("nvmlDeviceSetMigMode:1:10:after");
+    let timeout = Effect::ErrorAfter(Code::TIMEOUT);
+    assert_eq!(faults.count("nvmlDeviceSetMigMode", true), Some(timeout));
+}
+
+#[test]
 fn lists_are_by_commas_or_lines_with_comments() {
     let listed = Fault::list("a:1:9, b:2:after # why\n\n# nothing\nc:3:abort\n").unwrap();
     assert_eq!(listed.len(), 3);
@@ -32,7 +39,17 @@ fn lists_are_by_commas_or_lines_with_comments() {
 
 #[test]
 fn what_is_no_fault_is_named() {
-    for text in ["a", "a:1", "a:0:9", "a:x:9", "a:1:soon", ":1:9", "a:1:9:9"] {
+    for text in [
+        "a",
+        "a:1",
+        "a:0:9",
+        "a:x:9",
+        "a:1:soon",
+        ":1:9",
+        "a:1:9:9",
+        "a:1:abort:after",
+        "a:1:9:after:9",
+    ] {
         assert!(Fault::list(text).unwrap_err().contains(text), "{text}");
     }
 }

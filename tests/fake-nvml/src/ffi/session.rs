@@ -3,7 +3,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `FAKE_NVML_NODE` | the node's folder, instead of the nearest above the library |
-//! | `FAKE_NVML_ERROR_AT` | faults, `symbol:n:code`, by commas |
+//! | `FAKE_NVML_ERROR_AT` | faults, `symbol:n:code` or `symbol:n:code:after`, by commas |
 //! | `FAKE_NVML_ABORT_AT` | faults, `symbol:n` or `symbol:n:after`, by commas |
 //! | `FAKE_NVML_LOG` | a file that each call appends a line to: pid, symbol, result |
 //!
@@ -68,6 +68,7 @@ pub(super) fn logged(
     let answer = match effect {
         Some(Effect::Abort) => die(),
         Some(Effect::Error(code)) => Err(Failure::Refused(code)),
+        Some(Effect::ErrorAfter(code)) => body().and(Err(Failure::Refused(code))),
         Some(Effect::AbortAfter) | None => body(),
     };
     let code = match answer {
