@@ -60,6 +60,21 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// The GPU that it changes; `None` for a control daemon, which is the machine's.
+    pub fn gpu(&self) -> Option<&str> {
+        match self {
+            Step::EnableMig { gpu }
+            | Step::CreateGpuInstance { gpu, .. }
+            | Step::CreateComputeInstance { gpu, .. }
+            | Step::MakeCapabilityNodes { gpu }
+            | Step::SetTimeSlice { gpu, .. }
+            | Step::SetExclusiveProcess { gpu } => Some(gpu),
+            Step::StartMps { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

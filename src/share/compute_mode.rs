@@ -1,19 +1,30 @@
 //! The compute mode: exclusive while an MPS daemon serves a device, then what it was.
 
-use super::{Node, ShareError, Undone, present, record, target_on, uuid_of};
+use super::{Node, ShareError, Undone, present, present_on, record, target_on, uuid_of};
 use crate::claim::{self, Before, Outcome};
 use crate::inventory::ComputeMode;
-use crate::nvml;
+use crate::nvml::{self, NvmlError};
 
 pub(super) fn observe(
     node: &Node<'_>,
     device: &claim::Device,
     gpu: &str,
 ) -> Result<Before, ShareError> {
-    match node.nvml.device_by_uuid(uuid(device, gpu)?)?.compute_mode() {
-        Ok(mode) => Ok(Before::ComputeMode(mode.into())),
-        Err(error) if error.is_unsupported() => Ok(Before::Nothing),
-        Err(error) => Err(error.into()),
+    let mode = mode(&node.nvml.device_by_uuid(uuid(device, gpu)?)?)?;
+    Ok(mode.map_or(Before::Nothing, Before::ComputeMode))
+}
+
+/// The compute mode; `None` where the device has none. It must say so twice: a mode that one false answer
+/// hides would not be put back.
+fn mode(handle: &nvml::Device<'_>) -> Result<Option<ComputeMode>, NvmlError> {
+    let first = handle.compute_mode();
+    let answer = match first {
+        Err(error) if error.is_unsupported() => handle.compute_mode(),
+        answer => answer,
+    };
+    match answer {
+        Err(error) if error.is_unsupported() => Ok(None),
+        answer => answer.map(|mode| Some(mode.into())),
     }
 }
 
@@ -26,14 +37,16 @@ pub(super) fn set_exclusive(
 ) -> Result<Outcome, ShareError> {
     let uuid = uuid(device, gpu)?;
     let handle = node.nvml.device_by_uuid(uuid)?;
-    match set(&handle, uuid, ComputeMode::ExclusiveProcess) {
-        Err(ShareError::Nvml(error)) if error.is_unsupported() => Ok(Outcome::Unsupported),
-        answer => answer.map(|()| Outcome::Done),
+    match handle.set_compute_mode(ComputeMode::ExclusiveProcess.into()) {
+        Err(error) if error.is_unsupported() => Ok(Outcome::Unsupported),
+        answer => {
+            answer?;
+            read_back(&handle, uuid, ComputeMode::ExclusiveProcess).map(|()| Outcome::Done)
+        }
     }
 }
 
-fn set(handle: &nvml::Device<'_>, uuid: &str, mode: ComputeMode) -> Result<(), ShareError> {
-    handle.set_compute_mode(mode.into())?;
+fn read_back(handle: &nvml::Device<'_>, uuid: &str, mode: ComputeMode) -> Result<(), ShareError> {
     match ComputeMode::from(handle.compute_mode()?) {
         found if found == mode => Ok(()),
         found => Err(ShareError::NotSet {
@@ -52,18 +65,14 @@ pub(super) fn restore(
     gpu: &str,
     before: ComputeMode,
 ) -> Result<Undone, ShareError> {
-    if present(node, gpu)?.is_none() {
-        return Ok(Undone::Lost);
-    }
+    let Some(of_gpu) = present(node, gpu)? else { return Ok(Undone::Lost) };
     let uuid = uuid(device, gpu)?;
     // A MIG device that is gone has taken its mode along.
-    let Some(handle) = present(node, uuid)? else { return Ok(Undone::Gone) };
-    let now = match handle.compute_mode() {
-        Err(error) if error.is_unsupported() => return Ok(Undone::Gone),
-        mode => ComputeMode::from(mode?),
-    };
+    let Some(handle) = present_on(node, of_gpu, gpu, uuid)? else { return Ok(Undone::Gone) };
+    let Some(now) = mode(&handle)? else { return Ok(Undone::Gone) };
     if now == ComputeMode::ExclusiveProcess && now != before {
-        set(&handle, uuid, before)?;
+        handle.set_compute_mode(before.into())?;
+        read_back(&handle, uuid, before)?;
     }
     Ok(Undone::Gone)
 }

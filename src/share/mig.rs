@@ -97,7 +97,10 @@ fn at<'n>(
     profile_id: u32,
     place: Placement,
 ) -> Result<Option<(u32, GpuInstance<'n>)>, NvmlError> {
-    let Some(instance) = found(device.gpu_instance(id))? else { return Ok(None) };
+    let instance = match device.gpu_instance(id) {
+        Err(error) if denies(&error) && !has_instance(device, profile_id, id)? => return Ok(None),
+        answer => answer?,
+    };
     let info = instance.info()?;
     let same = (info.profile_id, info.placement) == (profile_id, place.into());
     Ok(same.then_some((id, instance)))
@@ -110,8 +113,7 @@ fn interrupted<'n>(
     wanted: &Wanted<'_>,
     begun: &Begun<'_>,
 ) -> Result<Option<(u32, GpuInstance<'n>)>, NvmlError> {
-    let listed = found(device.gpu_instances(wanted.profile_id, MOST))?;
-    for instance in listed.into_iter().flatten() {
+    for instance in listed(device, wanted.profile_id)? {
         let info = instance.info()?;
         if info.placement == wanted.place.into() && !begun.knew(info.id) {
             return Ok(is_empty(&instance)?.then_some((info.id, instance)));
@@ -210,8 +212,7 @@ pub(super) fn destroy_compute_instance(
     let Some((id, instance)) = own(&device, wanted.record)? else { return Ok(Undone::Gone) };
     let compute = match begun.outcome {
         Some(Outcome::ComputeInstance { id, uuid: recorded }) => {
-            let there = found(instance.compute_instance(*id))?;
-            match there {
+            match made_compute(&instance, wanted.profile_id, *id)? {
                 Some(compute) if uuid(&device, &instance, &compute)? == *recorded => Some(compute),
                 _ => None,
             }
@@ -224,6 +225,24 @@ pub(super) fn destroy_compute_instance(
         pids if pids.is_empty() => destroyed(compute.destroy(), processes),
         pids => Ok(Undone::InUse { pids }),
     }
+}
+
+/// A compute instance by its id; `None` where it is gone.
+fn made_compute<'n>(
+    instance: &GpuInstance<'n>,
+    profile_id: u32,
+    id: u32,
+) -> Result<Option<ComputeInstance<'n>>, NvmlError> {
+    let error = match instance.compute_instance(id) {
+        Err(error) if denies(&error) => error,
+        answer => return answer.map(Some),
+    };
+    for compute in instance.compute_instances(profile_id, MOST)? {
+        if compute.info()?.id == id {
+            return Err(error);
+        }
+    }
+    Ok(None)
 }
 
 fn interrupted_compute<'n>(
@@ -239,14 +258,42 @@ fn interrupted_compute<'n>(
     Ok(None)
 }
 
-/// `None` for an instance that is gone.
-fn found<T>(answer: Result<T, NvmlError>) -> Result<Option<T>, NvmlError> {
-    match answer {
-        Ok(value) => Ok(Some(value)),
-        // Without MIG mode there are no instances to ask for.
-        Err(error) if error.is(Code::NotFound) || error.is_unsupported() => Ok(None),
-        Err(error) => Err(error),
+/// Whether an answer says that an instance isn't there. Alone it proves nothing: an instance that is there
+/// would be forgotten. The list of instances must agree.
+fn denies(error: &NvmlError) -> bool {
+    error.is(Code::NotFound) || error.is_unsupported()
+}
+
+/// The GPU instances of a profile: none where MIG mode is off, and the list can't be asked for.
+fn listed<'n>(device: &Device<'n>, profile_id: u32) -> Result<Vec<GpuInstance<'n>>, NvmlError> {
+    match device.gpu_instances(profile_id, MOST) {
+        Err(error) if denies(&error) && is_off(device)? => Ok(Vec::new()),
+        answer => answer,
     }
+}
+
+fn is_off(device: &Device<'_>) -> Result<bool, NvmlError> {
+    Ok(device.mig_mode()?.is_some_and(|mode| !mode.current))
+}
+
+fn has_instance(device: &Device<'_>, profile_id: u32, id: u32) -> Result<bool, NvmlError> {
+    for instance in listed(device, profile_id)? {
+        if instance.info()?.id == id {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the GPU has a MIG device of that UUID.
+pub(super) fn has_device(gpu: &Device<'_>, uuid: &str) -> Result<bool, NvmlError> {
+    for index in 0..gpu.max_mig_devices()?.min(MOST) {
+        let Some(device) = gpu.mig_device(index)? else { continue };
+        if device.uuid()? == uuid {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Processes in a GPU instance, where the driver tells.

@@ -63,7 +63,8 @@ pub(super) fn undo(node: &Node<'_>, gpu: &str, before: &Before) -> Result<Undone
     }
     let Some(device) = present(node, gpu)? else { return Ok(Undone::Lost) };
     // A mode that goes with the next reset is another's doing.
-    if !mode(&device, gpu)?.pending || has_instances(&device)? {
+    // Twice, since a profile that the driver denies once is passed over, and what is there goes with the mode.
+    if !mode(&device, gpu)?.pending || has_instances(&device)? || has_instances(&device)? {
         return Ok(Undone::Gone);
     }
     match device.set_mig_mode(false) {

@@ -123,6 +123,7 @@ pub fn carry_out(
             nodes::make(node, device, gpu, paths)
         }
         (Step::SetTimeSlice { gpu, interval }, _) => time_slicing::set(node, gpu, *interval),
+        (Step::SetExclusiveProcess { .. }, Before::Nothing) => Ok(Outcome::Unsupported),
         (Step::SetExclusiveProcess { gpu }, _) => compute_mode::set_exclusive(node, device, gpu),
         (Step::StartMps { limits, uid }, Before::Folder(folder)) => {
             let daemon = mps::Daemon {
@@ -170,7 +171,7 @@ pub fn undo(node: &Node<'_>, device: &Device, entry: &Entry) -> Result<Undone, S
         _ => Err(record(device, "state before it")),
     };
     match undone {
-        Err(error) if error.is(Code::GpuIsLost) => Ok(Undone::Lost),
+        Err(error) if error.is(Code::GpuIsLost) && is_lost(node, &entry.step)? => Ok(Undone::Lost),
         undone => undone,
     }
 }
@@ -195,7 +196,7 @@ pub fn undo_outlived(host: &Host, settings: &Settings, entry: &Entry) -> Result<
 fn stop_mps(node: &Node<'_>, device: &Device, folder: &Path) -> Result<Undone, ShareError> {
     let pids = match mps::clients(node.host, node.settings, folder)? {
         mps::Clients::Known(pids) => pids,
-        mps::Clients::Unknown => clients_by_driver(node, device),
+        mps::Clients::Unknown => clients_by_driver(node, device)?,
     };
     if !pids.is_empty() {
         return Ok(Undone::InUse { pids });
@@ -205,13 +206,18 @@ fn stop_mps(node: &Node<'_>, device: &Device, folder: &Path) -> Result<Undone, S
 }
 
 /// MPS clients by the driver's word, where the control daemon has none.
-fn clients_by_driver(node: &Node<'_>, device: &Device) -> Vec<u32> {
-    let handles = device.targets.iter().filter_map(|target| {
+fn clients_by_driver(node: &Node<'_>, device: &Device) -> Result<Vec<u32>, NvmlError> {
+    let mut pids = Vec::new();
+    for target in &device.targets {
+        let Some(gpu) = present(node, &target.gpu)? else { continue };
         let uuid = uuid_of(device, target).unwrap_or(&target.gpu);
-        node.nvml.device_by_uuid(uuid).ok()
-    });
-    let processes = handles.filter_map(|handle| handle.mps_processes().ok()).flatten();
-    processes.map(|process| process.pid).collect()
+        let Some(handle) = present_on(node, gpu, &target.gpu, uuid)? else { continue };
+        match handle.mps_processes() {
+            Err(error) if error.is_unsupported() => {}
+            processes => pids.extend(processes?.iter().map(|process| process.pid)),
+        }
+    }
+    Ok(pids)
 }
 
 /// The UUIDs of a record's targets.
@@ -238,13 +244,54 @@ fn target_on<'d>(device: &'d Device, gpu: &str) -> Result<&'d Target, ShareError
     target.ok_or_else(|| record(device, "target on its GPU"))
 }
 
-/// The GPU to undo something on; `None` where it is lost or gone.
-fn present<'n>(node: &Node<'n>, uuid: &str) -> Result<Option<nvml::Device<'n>>, NvmlError> {
-    match node.nvml.device_by_uuid(uuid) {
+/// The GPU to undo something on; `None` where it is lost or gone. One answer that says so isn't believed:
+/// what was made on a GPU that is there would be forgotten. The list of GPUs must agree.
+fn present<'n>(node: &Node<'n>, gpu: &str) -> Result<Option<nvml::Device<'n>>, NvmlError> {
+    match node.nvml.device_by_uuid(gpu) {
         Ok(device) => Ok(Some(device)),
-        Err(error) if error.is(Code::NotFound) || error.is(Code::GpuIsLost) => Ok(None),
+        Err(error) if is_gone(&error) && !is_listed(node, gpu)? => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The device with that UUID: the GPU itself, or a MIG device on it; `None` for a MIG device that is gone,
+/// as the GPU's list of them must agree.
+fn present_on<'n>(
+    node: &Node<'n>,
+    gpu: nvml::Device<'n>,
+    gpu_uuid: &str,
+    uuid: &str,
+) -> Result<Option<nvml::Device<'n>>, NvmlError> {
+    if uuid == gpu_uuid {
+        return Ok(Some(gpu));
+    }
+    match node.nvml.device_by_uuid(uuid) {
+        Ok(device) => Ok(Some(device)),
+        Err(error) if error.is(Code::NotFound) && !mig::has_device(&gpu, uuid)? => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_gone(error: &NvmlError) -> bool {
+    error.is(Code::NotFound) || error.is(Code::GpuIsLost)
+}
+
+/// Whether the GPU of a step is lost, which one answer alone doesn't prove.
+fn is_lost(node: &Node<'_>, step: &Step) -> Result<bool, NvmlError> {
+    step.gpu().map_or(Ok(false), |gpu| is_listed(node, gpu).map(|listed| !listed))
+}
+
+/// Whether the driver lists the GPU as one that answers.
+fn is_listed(node: &Node<'_>, gpu: &str) -> Result<bool, NvmlError> {
+    for index in 0..node.nvml.device_count()? {
+        match node.nvml.device(index).and_then(|device| device.uuid()) {
+            Ok(uuid) if uuid == gpu => return Ok(true),
+            Err(error) if !is_gone(&error) => return Err(error),
+            // Another, or a lost one, which may be this.
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 fn record(device: &Device, what: &'static str) -> ShareError {
