@@ -1,6 +1,6 @@
 # The commands of this repository; what each does is in tools/ and tests/.
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-fast test-engines bench install uninstall clean
+.PHONY: help demo build test test-fast test-engines siege bench install uninstall clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ test-fast: ## the checks and tests that need no container engine
 
 test-engines: ## the tests on real podman, containerd and Docker
 	@tools/test engines
+
+siege: ## kill divvy at every step, fail every driver call, random lives (about an hour; FILTER=crash)
+	@tools/siege $(FILTER)
 
 bench: ## measure (PEER_BIN=dir with nvidia-ctk and nvidia-cdi-hook: side by side)
 	@tools/bench

@@ -13,6 +13,7 @@ mod inventory;
 mod labels;
 mod packaging;
 mod placement;
+mod proofs;
 mod roads;
 mod runtime;
 mod share;

@@ -2,7 +2,7 @@
 
 mod foreign;
 mod life;
-mod mps;
+pub(crate) mod mps;
 mod siege;
-mod site;
+pub(crate) mod site;
 mod together;

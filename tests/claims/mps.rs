@@ -32,9 +32,14 @@ fn control_program() -> Option<&'static Path> {
 
 impl Site {
     /// A node with NVIDIA's control daemon. `None` where it can't run here, which is said.
-    pub(super) fn with_mps(arguments: &[&str]) -> Option<Site> {
+    fn with_mps(arguments: &[&str]) -> Option<Site> {
+        Site::new(arguments).lend_mps()
+    }
+
+    /// Gives the node NVIDIA's control daemon.
+    pub(crate) fn lend_mps(self) -> Option<Site> {
         let program = control_program()?;
-        let site = Site::new(arguments);
+        let site = self;
         let folder = site.node.dir();
         fs::set_permissions(folder.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
         // The node's own programs only say that they are none.

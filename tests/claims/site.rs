@@ -10,21 +10,21 @@ use std::process::{Command, Output, Stdio};
 
 /// A simulated node. Control daemons that were started on it end when this is dropped.
 #[derive(Debug)]
-pub(super) struct Site {
-    pub(super) node: Node,
+pub(crate) struct Site {
+    pub(crate) node: Node,
 }
 
 /// How a command ended.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(crate) struct Said {
     /// The exit code; `None` where a signal ended it.
-    pub(super) code: Option<i32>,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Said {
-    fn of(output: Output) -> Said {
+    pub(crate) fn of(output: Output) -> Said {
         Said {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -34,27 +34,27 @@ impl Said {
 
     /// The same, where it went well.
     #[track_caller]
-    pub(super) fn done(self) -> Said {
+    pub(crate) fn done(self) -> Said {
         assert_eq!(self.code, Some(0), "{self:?}");
         self
     }
 
     /// What it says, where it ended with that code.
     #[track_caller]
-    pub(super) fn failed(self, code: i32) -> String {
+    pub(crate) fn failed(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "{self:?}");
         self.stderr
     }
 
     /// The answer as a document.
     #[track_caller]
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The devices that were granted, each MIG device or GPU by its UUID.
     #[track_caller]
-    pub(super) fn granted(&self) -> Vec<String> {
+    pub(crate) fn granted(&self) -> Vec<String> {
         let grant = self.json();
         let devices = grant["devices"].as_array().unwrap();
         let uuid = |device: &Value| {
@@ -66,36 +66,43 @@ impl Said {
 
 impl Site {
     /// A node, as `fake-node create` makes it.
-    pub(super) fn new(arguments: &[&str]) -> Site {
+    pub(crate) fn new(arguments: &[&str]) -> Site {
         Site { node: node::create(arguments) }
     }
 
+    /// A node in memory, where many are needed: nothing waits for a disk. Device nodes can't be opened there.
+    pub(crate) fn in_memory(arguments: &[&str]) -> Site {
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        Site { node: node::create_in(&folder, arguments) }
+    }
+
     /// The command `divvy WORD…` on the node.
-    pub(super) fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = self.node.divvy();
         command.args(words).stdin(Stdio::null());
         command
     }
 
-    pub(super) fn divvy(&self, words: &[&str]) -> Said {
+    pub(crate) fn divvy(&self, words: &[&str]) -> Said {
         Said::of(self.command(words).output().unwrap())
     }
 
     /// `divvy prepare --claim ID --output json REQUEST…`
-    pub(super) fn prepare(&self, id: &str, requests: &[&str]) -> Said {
+    pub(crate) fn prepare(&self, id: &str, requests: &[&str]) -> Said {
         self.divvy(&prepare_words(id, requests))
     }
 
-    pub(super) fn release(&self, id: &str) -> Said {
+    pub(crate) fn release(&self, id: &str) -> Said {
         self.divvy(&["release", id])
     }
 
-    pub(super) fn reconcile(&self) -> Said {
+    pub(crate) fn reconcile(&self) -> Said {
         self.divvy(&["reconcile"])
     }
 
     /// The phases of the claims, with their ids.
-    pub(super) fn phases(&self) -> Vec<(String, String)> {
+    pub(crate) fn phases(&self) -> Vec<(String, String)> {
         let claims = self.divvy(&["claims", "--output", "json"]).done().json();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let claims = claims.as_array().unwrap().iter();
@@ -103,7 +110,7 @@ impl Site {
     }
 
     /// All that a claim could change: instances and modes, records, CDI files, capability nodes, daemons.
-    pub(super) fn picture(&self) -> BTreeSet<String> {
+    pub(crate) fn picture(&self) -> BTreeSet<String> {
         let shown = self.node.change("show", &[]);
         let mut picture: BTreeSet<String> = shown.lines().map(str::to_owned).collect();
         let host = self.node.host();
@@ -121,7 +128,7 @@ impl Site {
 
     /// Sees that the node is as it was.
     #[track_caller]
-    pub(super) fn same(&self, before: &BTreeSet<String>, what: &str) {
+    pub(crate) fn same(&self, before: &BTreeSet<String>, what: &str) {
         let now = self.picture();
         let more: Vec<&String> = now.difference(before).collect();
         let less: Vec<&String> = before.difference(&now).collect();
@@ -142,7 +149,7 @@ impl Site {
 }
 
 /// The words of a preparation.
-pub(super) fn prepare_words<'a>(id: &'a str, requests: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn prepare_words<'a>(id: &'a str, requests: &[&'a str]) -> Vec<&'a str> {
     [&["prepare", "--claim", id, "--output", "json"], requests].concat()
 }
 

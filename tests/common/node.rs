@@ -18,7 +18,12 @@ pub(crate) struct Node {
 
 /// Makes a node, as `fake-node create DIR ARGUMENTS…` does: `create(&["--gpu", "H100-80GB:2"])`.
 pub(crate) fn create(arguments: &[&str]) -> Node {
-    let dir = tempfile::tempdir().unwrap();
+    create_in(&std::env::temp_dir(), arguments)
+}
+
+/// The same in a folder of that one.
+pub(crate) fn create_in(parent: &Path, arguments: &[&str]) -> Node {
+    let dir = tempfile::tempdir_in(parent).unwrap();
     let root = dir.path().join("node");
     let mut command = fake_node("create", &root);
     let env = exports(&run(command.args(arguments)));
