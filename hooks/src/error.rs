@@ -64,8 +64,6 @@ pub(crate) enum Error {
     /// A refusal, in the words of `divvy prepare`.
     #[error("{0}")]
     Refused(String),
-    #[error("the static work of the container's start failed: {0}")]
-    StaticWork(String),
     #[error("divvy {what}: {said}")]
     Divvy { what: &'static str, said: String },
     #[error("can't run {program}: {source}; install divvy beside its hook, or as /usr/bin/divvy")]

@@ -8,6 +8,7 @@
 //! configuration and claims: `divvy-hook` becomes `divvy-runtime` for them, which holds that code as well.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use divvy::hook_args::{self, PROGRAM};
@@ -55,10 +56,10 @@ Exit codes: 0 done, 1 failed, 2 usage.
 
 /// Runs the stage that this process was started for.
 pub fn main() -> ExitCode {
-    process::let_go();
+    let folder = process::let_go();
     let args: Vec<String> =
         std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    finish(run(&args))
+    finish(run(&args, folder.as_deref()))
 }
 
 /// Runs a stage that `divvy-hook` has handed over to the program with the code for it.
@@ -83,11 +84,11 @@ fn finish(outcome: Result<(), Error>) -> ExitCode {
     }
 }
 
-fn run(args: &[String]) -> Result<(), Error> {
+fn run(args: &[String], folder: Option<&Path>) -> Result<(), Error> {
     match args {
         [_, stage, jobs @ ..] if stage == hook_args::CREATE_CONTAINER => {
             process::keep_needed_capabilities()?;
-            create_container::run(jobs)
+            create_container::run(jobs, folder)
         }
         [_, stage, rest @ ..] if OTHER_STAGES.contains(&stage.as_str()) => {
             Err(program::hand_over(PROGRAM, std::iter::once(stage).chain(rest)))

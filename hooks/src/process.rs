@@ -1,5 +1,7 @@
 //! What the hook inherits and lets go of.
 
+use std::path::PathBuf;
+
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -8,13 +10,15 @@ use crate::error::Error;
 use crate::sys;
 
 /// The first act: environment, open files, umask and working directory of the runtime are not the
-/// hook's. Under runc the working directory is the container's own root.
-pub(crate) fn let_go() {
+/// hook's. Answers that directory: at create-container it is the container's own root under runc.
+pub(crate) fn let_go() -> Option<PathBuf> {
     // What fails here leaves the hook as a runtime starts any other: nothing below relies on it.
     let _ = sys::clear_environment();
     let _ = sys::close_from(3);
     rustix::process::umask(Mode::from_raw_mode(0o022));
+    let folder = std::env::current_dir().ok().filter(|folder| folder.is_absolute());
     let _ = rustix::process::chdir("/");
+    folder
 }
 
 /// Gives up every capability but those that the static work needs: CAP_SYS_PTRACE, say, would let a

@@ -1,7 +1,7 @@
 //! The program `divvy`, which knows the driver: hooks and wrapper run it for whatever changes the node.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,7 @@ use crate::error::Error;
 const FOLDER: &str = "/usr/bin";
 /// How long `divvy prepare` may take: longer than it waits for others.
 const PREPARE_PATIENCE: Duration = Duration::from_secs(38);
-/// How long `divvy release` and the static work may take each: with a prepare before them, less than the
-/// runtime waits for a hook.
+/// How long `divvy release` may take: with a prepare before it, less than the runtime waits for a hook.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Bytes of an answer; a grant of 64 devices has some hundred kilobytes.
 const ANSWER_LIMIT: u64 = 8 << 20;
@@ -110,21 +109,6 @@ fn released(command: Command) -> Result<(), Error> {
     }
 }
 
-/// Runs this program's stage of the static work, with the container's state on its stdin.
-pub(crate) fn static_work(args: &[String], state: &[u8]) -> Result<(), Error> {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0(PROGRAM).args(args).env_clear();
-    let failed = |source| Error::Run { program: PROGRAM.to_owned(), source };
-    let mut stdin = memory().map_err(failed)?;
-    stdin.write_all(state).and_then(|()| stdin.rewind()).map_err(failed)?;
-    command.stdin(stdin);
-    let answer = run(command, PATIENCE)?;
-    match answer.status.success() {
-        true => Ok(()),
-        false => Err(Error::StaticWork(answer.said())),
-    }
-}
-
 fn texts(requests: &Requests) -> impl Iterator<Item = String> {
     requests.iter().map(ToString::to_string)
 }
@@ -149,10 +133,7 @@ impl Answer {
     fn said(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);
         let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let line = ["divvy: ", "divvy-hook: "]
-            .iter()
-            .find_map(|name| line.strip_prefix(name))
-            .unwrap_or(line);
+        let line = line.strip_prefix("divvy: ").unwrap_or(line);
         match line {
             "" => format!("it ended with {} and said nothing", self.status),
             line => line.to_owned(),

@@ -3,8 +3,10 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -35,17 +37,16 @@ pub(crate) struct RuntimeState {
     pub(crate) pid: i64,
 }
 
-/// Reads the state from `input`; answers its bytes as well, for a hook that is run from here.
-pub(crate) fn read(input: impl Read) -> Result<(RuntimeState, Vec<u8>), Error> {
+/// Reads the state from `input`.
+pub(crate) fn read(input: impl Read) -> Result<RuntimeState, Error> {
     let what = "the container's state on stdin";
-    let bytes = read_limited(what, input, STATE_LIMIT)?;
-    let state: RuntimeState = parse(what, &bytes)?;
+    let state: RuntimeState = parse(what, &read_limited(what, input, STATE_LIMIT)?)?;
     let climbs = state.bundle.split('/').any(|name| name == "..");
     // Runtimes write where they are, and that has no `..`.
     if !state.bundle.starts_with('/') || climbs || state.bundle.contains('\0') {
         return Err(Error::Bundle(state.bundle.chars().take(500).collect()));
     }
-    Ok((state, bytes))
+    Ok(state)
 }
 
 #[derive(Deserialize)]
@@ -63,8 +64,8 @@ pub(crate) struct Root {
     pub(crate) readonly: bool,
 }
 
-/// Reads the state from `input` and answers the container's root.
-pub(crate) fn container_root(input: impl Read) -> Result<Root, Error> {
+/// Reads the state from `input` and answers the container's root. `folder` is where the runtime started the hook.
+pub(crate) fn container_root(input: impl Read, folder: Option<&Path>) -> Result<Root, Error> {
     let what = "the container's state on stdin";
     let state: State = parse(what, &read_limited(what, input, STATE_LIMIT)?)?;
     if !state.bundle.starts_with('/') {
@@ -73,7 +74,16 @@ pub(crate) fn container_root(input: impl Read) -> Result<Root, Error> {
     let config = read_config(&state.bundle).map(|config| config.root);
     let mut root = match state.root.filter(|root| !root.is_empty()) {
         Some(path) => Root { path, readonly: config.is_ok_and(|root| root.readonly) },
-        None => config?,
+        None => match (config, folder.and_then(Path::to_str)) {
+            // The root of a user namespace may not read a bundle that is the host's root's alone. It is runc
+            // then: that starts the hook in the container's root, which is read-only later.
+            (Err(Error::System { source: Errno::ACCESS, .. }), Some(folder))
+                if folder != state.bundle =>
+            {
+                Root { path: folder.to_owned(), readonly: false }
+            }
+            (config, _) => config?,
+        },
     };
     if !root.path.starts_with('/') {
         root.path = format!("{}/{}", state.bundle, root.path);
@@ -97,7 +107,7 @@ fn read_config(bundle: &str) -> Result<Config, Error> {
 pub(crate) fn read_limited(what: &str, input: impl Read, limit: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     input.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(|error| {
-        let source = rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO);
+        let source = Errno::from_io_error(&error).unwrap_or(Errno::IO);
         Error::System { action: "read", path: what.to_owned(), source }
     })?;
     if bytes.len() > limit {
@@ -115,7 +125,9 @@ mod tests {
     use super::*;
 
     fn root_of(state: &str) -> Result<String, String> {
-        container_root(state.as_bytes()).map(|root| root.path).map_err(|error| error.to_string())
+        container_root(state.as_bytes(), None)
+            .map(|root| root.path)
+            .map_err(|error| error.to_string())
     }
 
     fn bundle(config: &str) -> (tempfile::TempDir, String) {
@@ -142,9 +154,9 @@ mod tests {
     #[test]
     fn a_read_only_root_is_one_for_crun_too() {
         let (dir, state) = bundle(r#"{"root":{"path":"rootfs","readonly":true}}"#);
-        assert!(container_root(state.as_bytes()).unwrap().readonly);
+        assert!(container_root(state.as_bytes(), None).unwrap().readonly);
         let state = format!(r#"{{"bundle":{:?},"root":"/merged"}}"#, dir.path());
-        let root = container_root(state.as_bytes()).unwrap();
+        let root = container_root(state.as_bytes(), None).unwrap();
         assert_eq!(root, Root { path: "/merged".into(), readonly: true });
     }
 
@@ -159,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_state_without_end_is_not_read() {
-        let error = container_root(std::io::repeat(b' ')).unwrap_err().to_string();
+        let error = container_root(std::io::repeat(b' '), None).unwrap_err().to_string();
         assert_eq!(error, "the container's state on stdin is larger than 4194304 bytes");
     }
 

@@ -12,20 +12,22 @@ mod params;
 mod profile;
 mod search_path;
 
+use std::path::Path;
+
 use divvy::hook_args::{CreateContainer, LDCONFIG};
 
 use crate::container::Container;
 use crate::error::Error;
 use crate::{ldconfig, state, tell};
 
-/// Does the jobs that the arguments name.
-pub(crate) fn run(args: &[String]) -> Result<(), Error> {
+/// Does the jobs that the arguments name. `folder` is where the runtime started this process.
+pub(crate) fn run(args: &[String], folder: Option<&Path>) -> Result<(), Error> {
     let parsed = CreateContainer::parse(args)?;
     for arg in &parsed.unknown {
         tell(&format!("warning: the job {arg:?} is not known to this version and is left out"));
     }
     let work = parsed.work;
-    let root = state::container_root(std::io::stdin().lock())?;
+    let root = state::container_root(std::io::stdin().lock(), folder)?;
     let wants_cache = !work.folders.is_empty() || work.cuda_compat.is_some();
     let ldconfig = match &work.ldconfig {
         Some(path) if wants_cache => Some(ldconfig::open(path.as_str())?),

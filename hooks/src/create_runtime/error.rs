@@ -49,6 +49,10 @@ pub(crate) enum StartError {
         "{0} can't be put into a container that is already created: let divvy edit its configuration instead, with `divvy runtime configure` for your engine"
     )]
     Unsupported(String),
+    #[error(
+        "the container's config.json has no hook of divvy's own for the static work, which a CDI device of a request brings along: write the CDI spec anew with `divvy cdi generate --requests`"
+    )]
+    NoStaticWork,
     #[error("can't use {} of the host, which the container is to get: {source}", path.display())]
     Host { path: PathBuf, source: Errno },
     #[error("{} of the host is no device node", .0.display())]

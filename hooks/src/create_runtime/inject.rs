@@ -22,8 +22,6 @@ use crate::error::Error;
 pub(crate) struct Injection {
     nodes: Vec<Node>,
     mounts: Vec<Mount>,
-    /// The arguments of the static work, from the stage on, where the runtime won't do it itself.
-    pub(crate) static_work: Option<Vec<String>>,
     /// The file system of the host's /dev, where it is one of its own.
     host_dev: Option<u64>,
 }
@@ -61,6 +59,10 @@ impl Injection {
         user_namespace: bool,
     ) -> Result<Injection, StartError> {
         supported(edits)?;
+        // Its time is the next stage's, when the container's own root can act in its namespaces.
+        if !edits.hooks.is_empty() && !config.has_static_work(hook) {
+            return Err(StartError::NoStaticWork);
+        }
         let missing = edits.env.iter().find(|variable| !config.has_variable(variable));
         if let Some(variable) = missing {
             let name = variable.split('=').next().unwrap_or_default();
@@ -91,11 +93,9 @@ impl Injection {
             let tree = tree(Path::new(&mount.host_path), attributes(mount)?)?;
             Ok(Mount { path: mount.container_path.clone(), tree })
         });
-        let static_work = edits.hooks.iter().find(|_| !config.has_static_work(hook));
         Ok(Injection {
             nodes: nodes.collect::<Result<_, StartError>>()?,
             mounts: mounts.collect::<Result<_, StartError>>()?,
-            static_work: static_work.map(|hook| hook.args.iter().skip(1).cloned().collect()),
             host_dev: host_dev(),
         })
     }
@@ -272,19 +272,29 @@ mod tests {
                 {"hostPath": "/etc", "containerPath": "/a", "options": ["ro", "rbind"]},
                 {"hostPath": "/etc", "containerPath": "/b"},
             ],
-            "hooks": [{"hookName": "createContainer", "path": "/h", "args": ["h", "create-container", "x"]}],
         });
         let config = json!({
             "linux": {"devices": [{"path": "/dev/null"}]},
             "mounts": [{"destination": "/b", "source": "/etc"}],
-            "hooks": {"createContainer": [{"path": "/h", "args": ["h", "create-container"]}]},
         });
         let all = plan(given.clone(), &json!({})).unwrap();
         assert_eq!((all.rules().len(), all.mounts.len()), (2, 2));
-        assert_eq!(all.static_work.unwrap(), ["create-container", "x"]);
         let rest = plan(given, &config).unwrap();
         assert_eq!(rest.rules(), [DeviceRule { block: false, major: 1, minor: 5 }]);
-        assert_eq!((rest.nodes.len(), rest.mounts.len(), rest.static_work), (2, 1, None));
+        assert_eq!((rest.nodes.len(), rest.mounts.len()), (2, 1));
+    }
+
+    #[test]
+    fn the_static_work_is_left_to_the_runtime() {
+        let given = json!({
+            "hooks": [{"hookName": "createContainer", "path": "/h", "args": ["h", "create-container", "x"]}],
+        });
+        let error = plan(given.clone(), &json!({})).unwrap_err();
+        assert!(error.contains("generate --requests"), "{error}");
+        let config = json!({
+            "hooks": {"createContainer": [{"path": "/h", "args": ["h", "create-container"]}]},
+        });
+        assert!(plan(given, &config).is_ok());
     }
 
     #[test]

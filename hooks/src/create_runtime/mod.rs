@@ -4,10 +4,10 @@
 //! Where the wrapper or `precreate` has edited the configuration, the claim is bound to the container, and that
 //! is all. Where nothing has, the container is created already, and gets its devices alive: the claim is
 //! prepared, nodes and mounts are put into the container's mount namespace, its device cgroup is opened, and the
-//! claim is bound. Either all of it succeeds or the container fails, and the claim is taken back.
+//! claim is bound. The static work is left to the next stage, whose hook the CDI device brings along. Either all of it succeeds or the container fails, and the claim is taken back.
 //!
 //! It keeps to the time that its entry has ([`divvy::hook_args::TIMEOUT_SECONDS`]): the longest that `divvy
-//! prepare`, the static work, and a `divvy release` may take are less than that together.
+//! prepare` and a `divvy release` may take are less than that together.
 
 mod config;
 mod error;
@@ -43,14 +43,16 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// Runs the stage with the state on stdin.
 pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     let work = CreateRuntime::parse(args)?;
-    let (state, bytes) = state::read(std::io::stdin().lock())?;
+    let mut state = state::read(std::io::stdin().lock())?;
     let (settings, host) = program::configuration()?;
     if let CreateRuntime::Refused(id) = work {
         return Err(Error::Refused(Refused::read(&host, &id)?.refused));
     }
+    if let Some(bundle) = process::bundle_of_runtime(&host, &state) {
+        state.bundle = bundle;
+    }
     let container = ContainerRef { id: state.id.clone(), bundle: state.bundle.clone().into() };
-    let done = Stage { host: &host, container: &container, state: &state, bytes: &bytes }
-        .serve(settings.requests);
+    let done = Stage { host: &host, container: &container, state: &state }.serve(settings.requests);
     if let Err(error) = &done {
         // Under crun nobody sees what a hook says.
         let kept = Refused {
@@ -67,8 +69,6 @@ struct Stage<'a> {
     host: &'a Host,
     container: &'a ContainerRef,
     state: &'a RuntimeState,
-    /// The state as it came.
-    bytes: &'a [u8],
 }
 
 impl Stage<'_> {
@@ -140,9 +140,6 @@ impl Stage<'_> {
             let as_root = process.root_ids.map(sys::act_as);
             injection.carry_out(&container)?;
             drop(as_root);
-            if let Some(args) = &injection.static_work {
-                program::static_work(args, self.bytes)?;
-            }
             injection.find(&container)
         })?;
         let visit = Visit::to(&cgroups).map_err(StartError::from)?;

@@ -3,17 +3,21 @@
 //! The state names it by pid. All that is learned of it is learned through its one folder below /proc, which
 //! goes with the process: a pid that is used again is never taken for it.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use divvy::host::{Host, ProcessRef};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::thread::LinkNameSpaceType;
 
 use super::error::StartError;
 use crate::error::Error;
-use crate::state::read_limited;
+use crate::runtime::args::Line;
+use crate::state::{RuntimeState, read_limited};
 
 /// Bytes of a file of /proc that are read.
 const LIMIT: usize = 64 << 10;
@@ -43,8 +47,8 @@ impl FirstProcess {
         let process = host.process(pid).ok_or(StartError::Process { pid, source: Errno::SRCH })?;
         // Read through its own folder, after the start time: had the process ended before, this would fail.
         let stat = read(&proc, "stat")?;
-        let own = rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get());
-        if parent(&stat) != Some(own) {
+        let runtime = rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get());
+        if parent(&stat) != Some(runtime) && !is_same_program(host, &proc, runtime) {
             return Err(StartError::Stranger(pid).into());
         }
         if !has_own(&proc, "ns/mnt").map_err(failed)? {
@@ -86,8 +90,36 @@ impl FirstProcess {
     }
 }
 
+/// The bundle by the runtime's own command line, where the state names none. crun leaves its folder when it mounts
+/// nodes for a user namespace, and then tells the hook that it is `/`.
+pub(super) fn bundle_of_runtime(host: &Host, state: &RuntimeState) -> Option<String> {
+    if state.bundle != "/" || Path::new("/config.json").exists() {
+        return None;
+    }
+    let runtime = host.processes.join(rustix::process::getppid()?.as_raw_nonzero().to_string());
+    let text = File::open(runtime.join("cmdline")).ok()?;
+    let text = read_limited("the runtime's command line", text, LIMIT).ok()?;
+    let words = text.strip_suffix(&[0])?.split(|byte| *byte == 0);
+    let words: Vec<OsString> = words.map(|word| OsStr::from_bytes(word).to_owned()).collect();
+    let create = Line::read(&words).create?;
+    let bundle = Path::new(&create.bundle);
+    if create.container != state.id || !bundle.is_absolute() {
+        return None;
+    }
+    bundle.canonicalize().ok()?.into_os_string().into_string().ok()
+}
+
 fn enter(mounts: &OwnedFd) -> Result<(), Errno> {
     rustix::thread::move_into_link_name_space(mounts.as_fd(), Some(LinkNameSpaceType::Mount))
+}
+
+/// Whether the process is still a part of the runtime's own program. With a user namespace crun gives the process
+/// away: its parent is the engine's monitor. What it runs until its start is the copy that crun has made of itself.
+fn is_same_program(host: &Host, proc: &OwnedFd, runtime: i32) -> bool {
+    let identity = |stat: Stat| (stat.st_dev, stat.st_ino);
+    let its = rustix::fs::statat(proc, "exe", AtFlags::empty()).map(identity);
+    let of_runtime = rustix::fs::stat(host.processes.join(runtime.to_string()).join("exe"));
+    its.is_ok() && its == of_runtime.map(identity)
 }
 
 /// Whether the process has a namespace that is not this process's.

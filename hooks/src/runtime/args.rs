@@ -5,24 +5,24 @@ use std::os::unix::ffi::OsStrExt;
 
 /// What the command line says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Where the runtime's own errors go.
-    pub(super) log: Option<String>,
+    pub(crate) log: Option<String>,
     /// Whether they are JSON there.
-    pub(super) log_json: bool,
+    pub(crate) log_json: bool,
     /// The container to be created, by `create` and `run`.
-    pub(super) create: Option<Create>,
+    pub(crate) create: Option<Create>,
 }
 
 /// A container to be created.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Create {
+pub(crate) struct Create {
     /// The bundle's folder.
-    pub(super) bundle: String,
+    pub(crate) bundle: String,
     /// The configuration's name in it; crun can be told another than `config.json`.
-    pub(super) config: String,
+    pub(crate) config: String,
     /// The container's id.
-    pub(super) container: String,
+    pub(crate) container: String,
 }
 
 /// Options before the command that have a value behind them, of runc 1.0 to 1.4 and crun 1.0 to 1.25.
@@ -64,7 +64,7 @@ const COMMANDS: [&str; 19] = [
 
 impl Line {
     /// Reads a command line, from the program's name on.
-    pub(super) fn read(args: &[OsString]) -> Line {
+    pub(crate) fn read(args: &[OsString]) -> Line {
         let mut words = Words { args: args.iter().skip(1), valued: &GLOBAL };
         let mut line = Line::default();
         while let Some(word) = words.next() {

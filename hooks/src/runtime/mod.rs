@@ -1,7 +1,7 @@
 //! `divvy-runtime`: stands in front of runc or crun with their command line, and serves a container's request
 //! before it is created. Whatever else it is asked goes straight through.
 
-mod args;
+pub(crate) mod args;
 mod log;
 
 use std::ffi::OsString;
