@@ -63,6 +63,7 @@ pub(super) struct Bed {
     answers: BufReader<ChildStdout>,
     share: TempDir,
     scripts: usize,
+    suite: Suite,
     /// What each script begins with.
     prelude: String,
 }
@@ -83,7 +84,8 @@ impl Bed {
             .unwrap();
         let requests = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().unwrap());
-        let mut bed = Bed { child, requests, answers, share, scripts: 0, prelude: String::new() };
+        let (scripts, prelude) = (0, String::new());
+        let mut bed = Bed { child, requests, answers, share, scripts, suite, prelude };
         match bed.try_run("true") {
             Ok(ran) => {
                 ran.ok();
@@ -123,6 +125,11 @@ impl Bed {
              export LD_LIBRARY_PATH=$(echo {root}/usr/lib/*/nvidia/current)
              export CUDA_MPS_PIPE_DIRECTORY=/tmp/mps CUDA_MPS_LOG_DIRECTORY=/tmp/mps-log\n"
         ));
+    }
+
+    /// Whose engines it has.
+    pub(super) fn suite(&self) -> Suite {
+        self.suite
     }
 
     /// A file in the folder that scripts see as `/bed`.

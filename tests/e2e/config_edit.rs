@@ -1,52 +1,13 @@
 //! Requests served before a container is created: by podman's precreate and by divvy-runtime, on nodes whose GPUs
 //! divvy manages. The engines know the devices then: each container opens what it was granted and nothing else.
 
+use super::site::{assert_all_gone, assert_one_device, look, site};
 use super::{Bed, in_each_bed, lacks_capability, with_each_daemon, with_each_podman};
 
-/// Puts divvy in place as `make install` does: its configuration, its CDI names, the engine's set-up.
+/// Puts divvy in place as `make install` does, and sets the engine up.
 fn install(bed: &mut Bed, engine: &str) {
-    bed.node("--gpu H100-80GB:2 --managed");
-    // Hooks are given no variables: they find the node by the configuration alone.
-    bed.run("mkdir -p /etc/divvy && cp /node/config.yaml /etc/divvy/config.yaml").ok();
-    bed.run("divvy cdi generate --requests --format json --output /etc/cdi/divvy-requests.json")
-        .ok();
+    site(bed);
     bed.run(&format!("divvy runtime configure --runtime {engine}")).ok();
-}
-
-/// Run in a container: which nodes there are, what opening each says, and another GPU's made by hand.
-const LOOK: &str = r#"exec 2>&1
-for node in /dev/nvidia[0-9]* /dev/nvidia-caps/*; do [ -e $node ] && echo node: $node && cat $node; done
-for minor in 0 1; do [ -e /dev/nvidia$minor ] || { mknod /dev/nvidia$minor c 195 $minor; cat /dev/nvidia$minor; }; done
-ldconfig -p | grep -o 'libcuda.so.1 ' | sort -u
-env | grep -c ^NVIDIA_VISIBLE_DEVICES=void
-"#;
-
-/// Checks what `LOOK` saw of one GPU, or of one MIG device of it.
-#[track_caller]
-fn assert_one_device(what: &str, seen: &str, mig: bool) {
-    let count = |text: &str| seen.matches(text).count();
-    assert_eq!(
-        count("node: /dev/nvidia-caps/nvidia-cap"),
-        if mig { 2 } else { 0 },
-        "{what}:\n{seen}"
-    );
-    assert_eq!(count("node: /dev/nvidia0\n") + count("node: /dev/nvidia1\n"), 1, "{what}:\n{seen}");
-    assert_eq!(count("No such device or address"), if mig { 3 } else { 1 }, "{what}:\n{seen}");
-    assert_eq!(count("Operation not permitted"), 1, "{what}:\n{seen}");
-    assert!(seen.contains("libcuda.so.1") && seen.ends_with("\n1\n"), "{what}:\n{seen}");
-}
-
-/// What is left on the node when the containers are gone.
-#[track_caller]
-fn assert_all_gone(bed: &mut Bed, what: &str) {
-    bed.run("divvy reconcile").ok();
-    let left =
-        bed.run("divvy claims; fake-node show /node 2>/dev/null | grep -c profile || true").ok();
-    assert!(left.starts_with("no claims\n"), "{what}: {left}");
-}
-
-fn look(bed: &Bed) {
-    std::fs::write(bed.shared("look.sh"), LOOK).unwrap();
 }
 
 /// By CDI name and by annotation, in every mode that needs no daemon.

@@ -5,8 +5,10 @@
 mod bed;
 mod config_edit;
 mod ground;
+mod live;
 mod mps;
 mod runtime_configure;
+mod site;
 mod static_cdi;
 mod static_work;
 
@@ -22,7 +24,7 @@ const RUNTIMES: [&str; 2] = ["runc", "crun"];
 macro_rules! in_each_bed {
     ($check:ident: $($name:ident = $suite:ident $cgroup:ident $($runtime:literal)?),+ $(,)?) => {
         mod $check {
-            use super::super::{Bed, Cgroup, Suite};
+            use $crate::e2e::{Bed, Cgroup, Suite};
             $(
                 #[test]
                 #[ignore = "needs the engines: make test-engines"]
