@@ -5,7 +5,7 @@
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-demo: ## a real podman container on a simulated node (REAL=1: on this machine's driver)
+demo: ## real podman containers share GPUs of a simulated node (REAL=1: on this machine's driver)
 	@tools/demo $(if $(filter 1,$(REAL)),--real)
 
 build: ## release binaries into target/dist: divvy, and divvy-hook linked statically
