@@ -5,7 +5,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 6 | `cli` |
-//! | 5 | `engines`, [`labels`], [`ops`], [`status`] |
+//! | 5 | [`doctor`], `engines`, [`labels`], [`ops`], [`status`] |
 //! | 4 | [`claim::store`], [`refused`], `share` |
 //! | 3 | [`claim::repair`], [`edits`], [`oci`], [`plan`] |
 //! | 2 | [`claim`], [`config`], [`hook_args`], [`inventory`], [`request`] |
@@ -16,6 +16,8 @@ pub mod claim;
 pub mod cli;
 pub mod compat;
 pub mod config;
+#[cfg(all(feature = "cli", feature = "nvml"))]
+pub mod doctor;
 pub mod document;
 pub mod driver_files;
 pub mod edits;

@@ -5,6 +5,7 @@ mod claims;
 mod command_line;
 mod common;
 mod dependencies;
+mod doctor;
 mod e2e;
 mod floors;
 mod generate;

@@ -83,6 +83,16 @@ impl HostArgs {
         Ok(Host { config, ..self.paths()?.or(said).host() })
     }
 
+    /// The host as far as it can be told, and what is wrong with the configuration: for those who report on it.
+    pub(super) fn host_all_the_same(self) -> Result<(Host, Option<String>), Failure> {
+        let config = std::path::absolute(&self.config)?;
+        let (said, wrong) = match Config::load(&config) {
+            Ok(said) => (said.host, None),
+            Err(error) => (HostPaths::default(), Some(error.to_string())),
+        };
+        Ok((Host { config, ..self.paths()?.or(said).host() }, wrong))
+    }
+
     fn paths(self) -> Result<HostPaths, Failure> {
         let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
         let cdi_dirs: Result<Vec<PathBuf>, _> =

@@ -5,6 +5,7 @@ mod cdi;
 mod claims;
 mod completions;
 mod config;
+mod doctor;
 mod host;
 mod labels;
 mod machine;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 
 const START: &str = "\
 To begin:
+  divvy doctor                                         what would make GPU containers fail here
   divvy runtime configure --runtime podman --dry-run   what an engine needs to serve requests
   divvy cdi refresh                                    tell engines which GPUs there are
   divvy prepare mig:1g.10gb --claim job                make a share, to be named divvy/claim=job
@@ -85,6 +87,11 @@ enum Command {
     Labels(labels::LabelsArgs),
     /// Bring claims and node to agree: takes back what dead containers and crashes left
     Reconcile(reconcile::Reconcile),
+    /// Look for what makes GPU containers fail, and say what mends it
+    ///
+    /// Ends with 1 where it finds an error: something that lets containers fail. Warnings concern some containers,
+    /// notes nobody yet. It changes nothing.
+    Doctor(doctor::Doctor),
     /// Print a completion script for a shell
     Completions(completions::Completions),
     /// Write the manual pages of this command line
@@ -114,10 +121,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Answer, Failure> {
-    let host = match cli.command {
+    let (host, wrong) = match &cli.command {
         // What tells of the command line alone doesn't need a right configuration.
-        None | Some(Command::Completions(_) | Command::Man(_)) => Host::default(),
-        _ => cli.host.host()?,
+        None | Some(Command::Completions(_) | Command::Man(_)) => (Host::default(), None),
+        Some(Command::Doctor(_)) => cli.host.host_all_the_same()?,
+        _ => (cli.host.host()?, None),
     };
     match cli.command {
         None => Ok(Answer::text(usage::command().render_help().to_string())),
@@ -131,6 +139,7 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
         Some(Command::Status(args)) => status::run(&host, &args),
         Some(Command::Labels(args)) => labels::run(&host, &args),
         Some(Command::Reconcile(args)) => reconcile::run(&host, &args),
+        Some(Command::Doctor(args)) => doctor::run(&host, wrong, &args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Man(args)) => man::run(&args),
         Some(Command::MpsLaunch { arguments }) => match mps::launch(&arguments) {

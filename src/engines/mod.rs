@@ -10,6 +10,8 @@ mod crio;
 mod docker;
 mod error;
 mod json;
+#[cfg(feature = "nvml")]
+mod look;
 mod plan;
 mod podman;
 mod read;
@@ -21,6 +23,8 @@ mod tests;
 
 pub use apply::apply;
 pub use error::Error;
+#[cfg(feature = "nvml")]
+pub use look::{Found, look};
 pub use plan::{plan, plan_removal};
 pub use read::{Current, below, read};
 pub use record::{Record, Trace};

@@ -25,4 +25,4 @@ pub use mig::{
     Placement, Profile, ProfileName, UNKNOWN_PROFILE,
 };
 #[cfg(feature = "nvml")]
-pub use read::{InventoryError, Scope, open, read};
+pub use read::{InventoryError, Scope, kernel_module_version, open, read};

@@ -73,7 +73,7 @@ fn library_below(root: &Path) -> Option<PathBuf> {
 }
 
 /// The version of the kernel module that is loaded, from `driver/nvidia/version`.
-fn kernel_module_version(host: &Host) -> Option<String> {
+pub fn kernel_module_version(host: &Host) -> Option<String> {
     version_of(&std::fs::read_to_string(host.proc("driver/nvidia/version")).ok()?)
 }
 

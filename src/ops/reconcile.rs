@@ -4,6 +4,7 @@ use super::release::{self, ReleaseError, Released, When};
 use crate::claim::repair::{self, Now, Repair};
 use crate::claim::store::Store;
 use crate::claim::{ClaimId, DeviceId};
+use crate::host::Host;
 use crate::share::Node;
 use std::time::Duration;
 
@@ -54,14 +55,22 @@ pub fn reconcile(node: &Node, store: &Store, patience: Duration) -> Result<Repor
     Ok(report)
 }
 
+/// What it would mend now. Nothing is locked and nothing is changed.
+///
+/// # Errors
+/// Where the records can't be read.
+pub fn look(host: &Host, store: &Store) -> Result<Vec<Repair>, ReleaseError> {
+    let claims = store.claims()?;
+    let devices = store.devices()?;
+    let now = Now { identity: host.identity()?, uptime_ms: host.uptime_ms() };
+    let signs = claims.iter().map(|claim| (claim, release::signs(host, claim)));
+    Ok(repair::repairs(signs, &devices, &now))
+}
+
 fn find(node: &Node, store: &Store, patience: Duration) -> Result<Vec<Repair>, ReleaseError> {
     let lock = store.lock(patience)?;
     store.sweep(&lock)?;
-    let claims = store.claims()?;
-    let devices = store.devices()?;
-    let now = Now { identity: node.host.identity()?, uptime_ms: node.host.uptime_ms() };
-    let signs = claims.iter().map(|claim| (claim, release::signs(node.host, claim)));
-    Ok(repair::repairs(signs, &devices, &now))
+    look(node.host, store)
 }
 
 /// Undoes a device record, if no claim names it by now.

@@ -42,15 +42,15 @@ impl Watch {
 
 /// What a program answered.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) status: ExitStatus,
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
     /// Standard output, then standard error.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 /// Runs a program with a line as its input; `None` where it had to be ended at the deadline. What it
 /// writes must fit a pipe (64 KiB): nobody reads while it runs.
-pub(super) fn run(
+pub(crate) fn run(
     mut command: Command,
     input: Option<&str>,
     deadline: Instant,

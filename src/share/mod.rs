@@ -4,7 +4,7 @@
 //! on disk before [`carry_out`] begins, and what that tells before the next step. [`undo`] needs nothing
 //! but the journal, whichever of the two writes was the last.
 
-mod bounded;
+pub(crate) mod bounded;
 mod compute_mode;
 mod error;
 mod mig;

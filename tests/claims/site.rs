@@ -135,6 +135,17 @@ impl Site {
         assert!(more.is_empty() && less.is_empty(), "{what}: left {more:#?}, missing {less:#?}");
     }
 
+    /// Kills every control daemon and server of this node.
+    pub(crate) fn kill_daemons(&self) {
+        for (pid, _) in self.daemons() {
+            let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+        while !self.daemons().is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     /// Processes whose environment names a pipe directory of this node: the pid and the daemon's folder.
     fn daemons(&self) -> Vec<(u32, PathBuf)> {
         let own = self.node.host().state_dir.join("mps");
