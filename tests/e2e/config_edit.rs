@@ -1,14 +1,8 @@
 //! Requests served before a container is created: by podman's precreate and by divvy-runtime, on nodes whose GPUs
 //! divvy manages. The engines know the devices then: each container opens what it was granted and nothing else.
 
-use super::site::{assert_all_gone, assert_one_device, look, site};
+use super::site::{Road, assert_all_gone, assert_one_device, look};
 use super::{Bed, in_each_bed, lacks_capability, with_each_daemon, with_each_podman};
-
-/// Puts divvy in place as `make install` does, and sets the engine up.
-fn install(bed: &mut Bed, engine: &str) {
-    site(bed);
-    bed.run(&format!("divvy runtime configure --runtime {engine}")).ok();
-}
 
 /// By CDI name and by annotation, in every mode that needs no daemon.
 const WAYS: [(&str, bool); 5] = [
@@ -22,11 +16,11 @@ const WAYS: [(&str, bool); 5] = [
 with_each_podman!(podman_precreate_serves);
 
 fn podman_precreate_serves(mut bed: Bed, runtime: &str) {
-    install(&mut bed, "podman");
+    let podman = Road::Precreate.podman(&mut bed, runtime);
     look(&bed);
     for (way, mig) in WAYS {
         let ran = bed.run(&format!(
-            "podman --runtime {runtime} run --rm --cap-add mknod {way} -v /bed/look.sh:/look.sh:ro \
+            "{podman} run --rm --cap-add mknod {way} -v /bed/look.sh:/look.sh:ro \
              --rootfs $IMAGES/debian:O bash /look.sh 2>&1"
         ));
         if lacks_capability(&ran) {
@@ -40,10 +34,8 @@ fn podman_precreate_serves(mut bed: Bed, runtime: &str) {
 in_each_bed!(a_refusal_in_precreate_reaches_people: trixie_runc = Trixie V1 "runc", trixie_crun = Trixie V1 "crun", bookworm_runc = Bookworm V1 "runc");
 
 fn a_refusal_in_precreate_reaches_people(mut bed: Bed, runtime: &str) {
-    install(&mut bed, "podman");
-    let run = |way: &str| {
-        format!("podman --runtime {runtime} run --rm {way} --rootfs $IMAGES/busybox:O true 2>&1")
-    };
+    let podman = Road::Precreate.podman(&mut bed, runtime);
+    let run = |way: &str| format!("{podman} run --rm {way} --rootfs $IMAGES/busybox:O true 2>&1");
     let ran = bed.run(&run("--annotation 'divvy.request=exclusive @7'"));
     assert_eq!(ran.code, 126, "{ran}");
     if runtime == "runc" {
@@ -59,7 +51,7 @@ fn a_refusal_in_precreate_reaches_people(mut bed: Bed, runtime: &str) {
 in_each_bed!(others_pass_through_precreate: trixie = Trixie V1);
 
 fn others_pass_through_precreate(mut bed: Bed) {
-    install(&mut bed, "podman");
+    Road::Precreate.podman(&mut bed, "runc");
     let ran = bed
         .run("podman run --rm --rootfs $IMAGES/busybox:O sh -c 'echo alive; ls /dev/nvidia* 2>&1'");
     assert!(ran.stdout.starts_with("alive"), "{ran}");
@@ -68,7 +60,7 @@ fn others_pass_through_precreate(mut bed: Bed) {
 with_each_daemon!(containerd_runtime_serves);
 
 fn containerd_runtime_serves(mut bed: Bed) {
-    install_daemon(&mut bed, "containerd", "containerd_up");
+    Road::Wrapper.daemon(&mut bed, "containerd");
     look(&bed);
     for (way, mig) in
         [("--device divvy/gpu=mig-1g.10gb", true), ("--device divvy/gpu=exclusive", false)]
@@ -95,7 +87,7 @@ fn containerd_runtime_serves(mut bed: Bed) {
 with_each_daemon!(docker_runtime_serves);
 
 fn docker_runtime_serves(mut bed: Bed) {
-    install_daemon(&mut bed, "docker", "docker_up");
+    Road::Wrapper.daemon(&mut bed, "docker");
     look(&bed);
     for (way, mig) in WAYS {
         let ran = bed.run(&format!(
@@ -108,21 +100,4 @@ fn docker_runtime_serves(mut bed: Bed) {
     let refused = bed.run("docker run --rm --network none --runtime divvy --annotation 'divvy.request=exclusive @7' localhost/debian:1 true");
     assert!(refused.code != 0 && refused.stderr.contains("no GPU here is 7"), "{refused}");
     assert_all_gone(&mut bed, "refused");
-}
-
-/// Starts the daemon, lets divvy configure it, and starts it again.
-fn install_daemon(bed: &mut Bed, engine: &str, up: &str) {
-    bed.engines();
-    bed.run(up).ok();
-    install(bed, engine);
-    let (daemon, client) = if engine == "docker" {
-        ("dockerd", "docker version")
-    } else {
-        ("containerd", "ctr version")
-    };
-    bed.run(&format!(
-        "kill $(pidof {daemon}); while pidof {daemon}; do sleep 0.05; done
-         {daemon} >/var/log/{daemon}.log 2>&1 </dev/null & await {daemon} /var/log/{daemon}.log {client}"
-    ))
-    .ok();
 }

@@ -2,6 +2,7 @@
 //!
 //! A test here is `#[ignore]`d, since it needs root and the engines that `tests/e2e/setup` fetches.
 
+mod aftermath;
 mod bed;
 mod config_edit;
 mod ground;
@@ -11,6 +12,7 @@ mod runtime_configure;
 mod site;
 mod static_cdi;
 mod static_work;
+mod together;
 
 use bed::{Bed, Cgroup, Ran, Suite};
 
@@ -19,10 +21,10 @@ use crate::support::skip;
 /// The two OCI runtimes that every suite has.
 const RUNTIMES: [&str; 2] = ["runc", "crun"];
 
-/// Makes one ignored test for each suite, cgroup layout and, where named, OCI runtime, out of a
-/// `fn(Bed)` or a `fn(Bed, &str)`.
+/// Makes one ignored test for each suite and cgroup layout, out of a `fn(Bed)`, or one with a `&str` more for each
+/// text behind them: an OCI runtime, say.
 macro_rules! in_each_bed {
-    ($check:ident: $($name:ident = $suite:ident $cgroup:ident $($runtime:literal)?),+ $(,)?) => {
+    ($check:ident: $($name:ident = $suite:ident $cgroup:ident $($text:literal)*),+ $(,)?) => {
         mod $check {
             use $crate::e2e::{Bed, Cgroup, Suite};
             $(
@@ -30,7 +32,7 @@ macro_rules! in_each_bed {
                 #[ignore = "needs the engines: make test-engines"]
                 fn $name() {
                     if let Some(bed) = Bed::start(Cgroup::$cgroup, Suite::$suite) {
-                        super::$check(bed, $($runtime)?);
+                        super::$check(bed $(, $text)*);
                     }
                 }
             )+

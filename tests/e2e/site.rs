@@ -29,8 +29,10 @@ for node in /dev/nvidia[0-9]* /dev/nvidia-caps/*; do [ -e $node ] && echo node: 
 for minor in 0 1; do [ -e /dev/nvidia$minor ] || { mknod /dev/nvidia$minor c 195 $minor && cat /dev/nvidia$minor; }; done
 ldconfig -p | grep -o 'libcuda.so.1 ' | sort -u
 grep -o ' /run/nvidia-mps ro' /proc/self/mountinfo
-env | grep ^CUDA_MPS | sort
-env | grep -c ^NVIDIA_VISIBLE_DEVICES=void
+# In a pod the first process is another's; podman and Docker start others without what CDI sets.
+{ env; tr '\0' '\n' </proc/1/environ; } | sort -u >/tmp/env
+grep ^CUDA_MPS /tmp/env
+grep -c ^NVIDIA_VISIBLE_DEVICES=void /tmp/env
 "#;
 
 /// Puts `LOOK` where all engines can mount it.
@@ -71,4 +73,53 @@ pub(super) fn assert_all_gone(bed: &mut Bed, what: &str) {
         .run("divvy claims; ls -A /node/state/mps; fake-node show /node | grep -e ' gi ' -e 'MIG on' -e 'compute mode'")
         .stdout;
     assert_eq!(left, "no claims\n", "{what}");
+}
+
+/// How a container on a site gets what it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Road {
+    /// The CDI device's hook alone.
+    Live,
+    /// podman's filter.
+    Precreate,
+    /// `divvy-runtime`.
+    Wrapper,
+}
+
+impl Road {
+    /// Sets podman up; answers how containers are run on this road with this OCI runtime.
+    pub(super) fn podman(self, bed: &mut Bed, runtime: &str) -> String {
+        site(bed);
+        if self != Road::Live {
+            bed.run("divvy runtime configure --runtime podman").ok();
+        }
+        if self != Road::Wrapper {
+            return format!("podman --runtime {runtime}");
+        }
+        bed.run(&format!(
+            "rm /etc/containers/oci/hooks.d/divvy.json; echo 'runtime: {runtime}' >>/etc/divvy/config.yaml"
+        ))
+        .ok();
+        "podman --runtime divvy".to_owned()
+    }
+
+    /// Starts containerd or Docker, set up for this road.
+    pub(super) fn daemon(self, bed: &mut Bed, engine: &str) {
+        bed.engines();
+        bed.run(&format!("{engine}_up")).ok();
+        site(bed);
+        if self == Road::Live {
+            return;
+        }
+        let (daemon, client) = match engine {
+            "docker" => ("dockerd", "docker version"),
+            _ => ("containerd", "ctr version"),
+        };
+        bed.run(&format!(
+            "divvy runtime configure --runtime {engine}
+             kill $(pidof {daemon}); while pidof {daemon}; do sleep 0.05; done
+             {daemon} >/var/log/{daemon}.log 2>&1 </dev/null & await {daemon} /var/log/{daemon}.log {client}"
+        ))
+        .ok();
+    }
 }

@@ -1,6 +1,7 @@
 //! Live injection: a CDI device of a request and nothing else, neither precreate nor the wrapper. The container is
 //! created already when it gets what it asks for, and opens that and nothing else.
 
+mod refused;
 mod user_namespace;
 
 use super::site::{assert_all_gone, assert_mps, assert_one_device, look, site};
