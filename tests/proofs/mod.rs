@@ -5,6 +5,9 @@
 mod answers;
 mod bed;
 mod crash;
+mod model;
+mod others;
 mod scenes;
 mod steps;
 mod work;
+mod world;
