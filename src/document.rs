@@ -134,23 +134,32 @@ pub(crate) fn parse_inner<T: DeserializeOwned>(
 }
 
 fn moved(wrong: Wrong, inner: &str, outer: &str, place: Location) -> Wrong {
+    match outer_place((wrong.line, wrong.column), inner, outer, place) {
+        Some((line, column)) => Wrong { line, column, ..wrong },
+        None => Wrong::at(place, format_args!("in the text here, {wrong}")),
+    }
+}
+
+/// Where a place of a scalar's text is in the document around it, both as (line, column). `None` where the
+/// scalar isn't laid out as it is.
+pub(crate) fn outer_place(
+    (line, column): (u64, u64),
+    inner: &str,
+    outer: &str,
+    place: Location,
+) -> Option<(u64, u64)> {
     let line_of = |text: &str, line: u64| {
         let line = usize::try_from(line).ok()?.checked_sub(1)?;
         text.lines().nth(line).map(str::to_owned)
     };
     // A block scalar is said to stand where its first line that isn't blank does.
     let blank = inner.lines().take_while(|line| line.trim().is_empty()).count() as u64;
-    let line = (place.line() + wrong.line).saturating_sub(1 + blank);
-    let indentation =
-        line_of(outer, line).zip(line_of(inner, wrong.line)).and_then(|(there, own)| {
-            // The lines of a block scalar stand in the outer text as they are, behind their indentation.
-            let behind = there.strip_suffix(own.trim_end())?;
-            (behind.trim().is_empty() && !own.trim().is_empty()).then_some(behind.len() as u64)
-        });
-    match indentation {
-        Some(indentation) => Wrong { line, column: wrong.column + indentation, ..wrong },
-        None => Wrong::at(place, format_args!("in the text here, {wrong}")),
-    }
+    let there = (place.line() + line).saturating_sub(1 + blank);
+    let (found, own) = line_of(outer, there).zip(line_of(inner, line))?;
+    // The lines of a block scalar stand in the outer text as they are, behind their indentation.
+    let behind = found.strip_suffix(own.trim_end())?;
+    let laid_out = behind.trim().is_empty() && !own.trim().is_empty();
+    laid_out.then_some((there, column + behind.len() as u64))
 }
 
 fn wrong(text: &str, error: &Error) -> Wrong {

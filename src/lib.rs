@@ -8,7 +8,7 @@
 //! | 5 | [`doctor`], `engines`, [`labels`], [`ops`], [`status`] |
 //! | 4 | [`claim::store`], [`refused`], `share` |
 //! | 3 | [`claim::repair`], [`edits`], [`oci`], [`plan`] |
-//! | 2 | [`claim`], [`config`], [`hook_args`], [`inventory`], [`request`] |
+//! | 2 | [`claim`], [`compat`], [`config`], [`hook_args`], [`inventory`], [`request`] |
 //! | 1 | [`driver_files`], [`host`], `nvml` |
 
 pub mod claim;

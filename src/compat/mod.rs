@@ -1,3 +1,4 @@
 //! Configurations that people already have, read as they are.
 
 pub mod device_plugin;
+pub mod mig_parted;
