@@ -425,7 +425,7 @@ fn free_placements(place: &Place<'_>, mig: &Mig, profile: &Profile) -> Vec<(Plac
 }
 
 /// Whether the media engines suffice: 1g.6gb+me and 2g.12gb+me share an A30's only JPEG decoder.
-fn engines_left(mig: &Mig, taken: &[(Placement, u32)], profile: &Profile) -> bool {
+pub(super) fn engines_left(mig: &Mig, taken: &[(Placement, u32)], profile: &Profile) -> bool {
     let engines = |id: u32| mig.profiles.iter().find(|p| p.id == id).map(|p| p.engines);
     let wanted = taken.iter().filter_map(|(_, id)| engines(*id)).chain([profile.engines]);
     let wanted: Vec<Engines> = wanted.collect();

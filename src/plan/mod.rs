@@ -2,6 +2,7 @@
 //! clock, no chance; the same inputs give the same plan.
 
 mod fit;
+pub mod layout;
 pub mod matrix;
 mod meant;
 mod mps;

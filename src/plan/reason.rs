@@ -240,7 +240,7 @@ impl Reason {
 }
 
 /// `claim a (container b), claim c`; at most four of them.
-struct By<'a>(&'a [Holder]);
+pub(super) struct By<'a>(pub(super) &'a [Holder]);
 
 impl fmt::Display for By<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

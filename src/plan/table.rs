@@ -6,7 +6,7 @@ use super::refusal::{Cause, Refusal};
 use super::{DeviceRef, Node};
 use crate::claim::{Claim, Device, Owner, Purpose, Step, Target};
 use crate::config::GpuPolicy;
-use crate::inventory::{ComputeInstance, Gpu, GpuInstance, Placement, ProfileName, Unusable};
+use crate::inventory::{ComputeInstance, Gpu, GpuInstance, Mig, Placement, ProfileName, Unusable};
 use crate::request::{
     ComputeSlices, Interval, MigSharing, MpsLimits, Pin, Request, Requests, Share,
 };
@@ -177,6 +177,10 @@ pub(super) struct GeometryMemo {
 }
 
 impl GeometryMemo {
+    pub(super) fn of(mig: &Mig) -> GeometryMemo {
+        GeometryMemo { geometry: Geometry::of(mig), worth: RefCell::default() }
+    }
+
     pub(super) fn worth(&self, occupied: Slices) -> u64 {
         let count = || self.geometry.worth(occupied);
         *self.worth.borrow_mut().entry(occupied).or_insert_with(count)
@@ -291,7 +295,7 @@ impl<'a> Table<'a> {
 }
 
 /// The records on a GPU, with the claims that name them.
-fn held_on(gpu: &Gpu, node: Node<'_>) -> Vec<Held> {
+pub(super) fn held_on(gpu: &Gpu, node: Node<'_>) -> Vec<Held> {
     let on_it = |device: &&Device| device.on_gpu(&gpu.uuid);
     let devices = node.devices.iter().filter(on_it);
     devices
