@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Failure};
 use crate::compat::device_plugin::PluginConfig;
+use crate::compat::mig_parted::Layouts;
 use crate::config::Config;
 use crate::request::Requests;
 use clap::{Subcommand, ValueEnum};
@@ -30,6 +31,8 @@ pub(super) enum Kind {
     Request,
     /// The configuration of NVIDIA's Kubernetes device plugin, for `divvy import`
     DevicePlugin,
+    /// Layouts of MIG devices in mig-parted's form, for `divvy mig apply -f`
+    MigParted,
 }
 
 pub(super) fn run(command: &Command) -> Result<Answer, Failure> {
@@ -44,5 +47,6 @@ fn schema(kind: Kind) -> Schema {
         Kind::Config => schema_for!(Config),
         Kind::Request => schema_for!(Requests),
         Kind::DevicePlugin => schema_for!(PluginConfig),
+        Kind::MigParted => schema_for!(Layouts),
     }
 }

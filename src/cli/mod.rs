@@ -10,6 +10,7 @@ mod host;
 mod labels;
 mod machine;
 mod man;
+mod mig;
 mod plan;
 mod prepare;
 mod reconcile;
@@ -73,6 +74,11 @@ enum Command {
         #[command(subcommand)]
         command: config::Command,
     },
+    /// MIG devices: what GPUs can be cut into, and layouts of them
+    Mig {
+        #[command(subcommand)]
+        command: mig::Command,
+    },
     /// Show what would be done for requests, or why they can't be met; changes nothing
     Plan(plan::Plan),
     /// Make the devices for a claim, and a CDI device that stands for them
@@ -132,6 +138,7 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
         Some(Command::Cdi { command }) => cdi::run(&host, command),
         Some(Command::Runtime { command }) => runtime::run(command),
         Some(Command::Config { command }) => config::run(&command),
+        Some(Command::Mig { command }) => mig::run(&host, command),
         Some(Command::Plan(args)) => plan::run(&host, &args),
         Some(Command::Prepare(args)) => prepare::run(&host, &args),
         Some(Command::Release(args)) => release::run(&host, &args),

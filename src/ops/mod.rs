@@ -8,6 +8,8 @@ pub mod grant;
 mod journal;
 pub mod list;
 #[cfg(feature = "nvml")]
+pub mod mig;
+#[cfg(feature = "nvml")]
 pub mod prepare;
 #[cfg(feature = "nvml")]
 pub mod reconcile;

@@ -51,10 +51,12 @@ pub enum ShareError {
         gpu: String,
     },
     /// The driver won't change MIG mode.
-    #[error("the driver doesn't turn on MIG mode of {gpu}: {code}")]
+    #[error("the driver doesn't turn {} MIG mode of {gpu}: {code}", if *on { "on" } else { "off" })]
     MigRefused {
         /// The GPU.
         gpu: String,
+        /// What it was to be.
+        on: bool,
         /// Its answer.
         code: Code,
     },
@@ -144,6 +146,16 @@ pub enum ShareError {
         device: String,
         /// The GPU.
         gpu: String,
+    },
+    /// A GPU instance of an administrator's own isn't there to go on with.
+    #[error(
+        "the GPU instance at memory slice {start} of {gpu} is gone or another: somebody else changed it meanwhile; try again"
+    )]
+    Changed {
+        /// The GPU.
+        gpu: String,
+        /// Its first memory slice.
+        start: u32,
     },
     /// A file or a program.
     #[error("can't {what} {}: {source}", path.display())]

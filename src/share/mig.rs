@@ -56,13 +56,10 @@ pub(super) fn gpu_instances(
     Ok(ids?)
 }
 
-pub(super) fn create_gpu_instance(
-    node: &Node<'_>,
-    wanted: &Wanted<'_>,
-) -> Result<Outcome, ShareError> {
+pub(super) fn create_gpu_instance(node: &Node<'_>, wanted: &Wanted<'_>) -> Result<u32, ShareError> {
     let device = node.nvml.device_by_uuid(wanted.gpu)?;
     match device.create_gpu_instance(wanted.profile_id, wanted.place.into()) {
-        Ok(instance) => Ok(Outcome::GpuInstance(instance.info()?.id)),
+        Ok(instance) => Ok(instance.info()?.id),
         Err(error) if error.is(Code::InsufficientResources) => Err(ShareError::NoRoom {
             gpu: wanted.gpu.to_owned(),
             profile: wanted.profile.clone(),
@@ -91,7 +88,7 @@ pub(super) fn destroy_gpu_instance(
 }
 
 /// A GPU instance by its id, if it is what the journal says.
-fn at<'n>(
+pub(super) fn at<'n>(
     device: &Device<'n>,
     id: u32,
     profile_id: u32,
@@ -122,7 +119,7 @@ fn interrupted<'n>(
     Ok(None)
 }
 
-fn is_empty(instance: &GpuInstance<'_>) -> Result<bool, NvmlError> {
+pub(super) fn is_empty(instance: &GpuInstance<'_>) -> Result<bool, NvmlError> {
     for (_, profile) in instance.compute_instance_profiles(COMPUTE_PROFILES)? {
         if !instance.compute_instances(profile.id, MOST)?.is_empty() {
             return Ok(false);
@@ -180,7 +177,7 @@ pub(super) fn create_compute_instance(
 }
 
 /// The UUID of the MIG device that a compute instance makes.
-fn uuid(
+pub(super) fn uuid(
     device: &Device<'_>,
     instance: &GpuInstance<'_>,
     compute: &ComputeInstance<'_>,
@@ -228,7 +225,7 @@ pub(super) fn destroy_compute_instance(
 }
 
 /// A compute instance by its id; `None` where it is gone.
-fn made_compute<'n>(
+pub(super) fn made_compute<'n>(
     instance: &GpuInstance<'n>,
     profile_id: u32,
     id: u32,
@@ -297,16 +294,31 @@ pub(super) fn has_device(gpu: &Device<'_>, uuid: &str) -> Result<bool, NvmlError
 }
 
 /// Processes in a GPU instance, where the driver tells.
-fn processes_in(device: &Device<'_>, instance: u32) -> Result<Vec<u32>, NvmlError> {
+pub(super) fn processes_in(device: &Device<'_>, instance: u32) -> Result<Vec<u32>, NvmlError> {
+    processes_of(device, instance, None)
+}
+
+/// Processes in a GPU instance, or in one compute instance of it.
+pub(super) fn processes_of(
+    device: &Device<'_>,
+    instance: u32,
+    compute: Option<u32>,
+) -> Result<Vec<u32>, NvmlError> {
     let processes = match device.compute_processes() {
         Err(error) if error.is_unsupported() => Vec::new(),
         processes => processes?,
     };
-    let inside = processes.iter().filter(|process| process.gpu_instance == Some(instance));
+    let inside = processes.iter().filter(|process| {
+        // One that the driver tells no compute instance of could be in this one.
+        process.gpu_instance == Some(instance)
+            && (compute.is_none()
+                || process.compute_instance.is_none()
+                || process.compute_instance == compute)
+    });
     Ok(inside.map(|process| process.pid).collect())
 }
 
-fn destroyed(
+pub(super) fn destroyed(
     answer: Result<(), NvmlError>,
     processes: impl Fn() -> Result<Vec<u32>, NvmlError>,
 ) -> Result<Undone, ShareError> {

@@ -32,27 +32,30 @@ pub(super) fn enable(node: &Node<'_>, gpu: &str) -> Result<Outcome, ShareError> 
         return Err(needs_reset());
     }
     match device.set_mig_mode(true)? {
-        Activation::Active => active(&device, gpu),
+        Activation::Active => check(&device, gpu, true).map(|()| Outcome::Done),
         Activation::ResetRequired => {
             // A mode that waits for a reset would surprise whoever resets the GPU.
             let _ = device.set_mig_mode(false)?;
             Err(needs_reset())
         }
-        Activation::Refused(code) => Err(ShareError::MigRefused { gpu: gpu.to_owned(), code }),
+        Activation::Refused(code) => {
+            Err(ShareError::MigRefused { gpu: gpu.to_owned(), on: true, code })
+        }
     }
 }
 
 /// The mode is what the driver has, not what it answered.
-fn active(device: &Device<'_>, gpu: &str) -> Result<Outcome, ShareError> {
-    match mode(device, gpu)? {
-        MigMode { current: true, pending: true } => Ok(Outcome::Done),
-        MigMode { current, pending } => Err(ShareError::NotSet {
-            device: gpu.to_owned(),
-            what: "MIG mode",
-            wanted: "on".into(),
-            found: format!("current {current}, pending {pending}"),
-        }),
+pub(super) fn check(device: &Device<'_>, gpu: &str, on: bool) -> Result<(), ShareError> {
+    let MigMode { current, pending } = mode(device, gpu)?;
+    if current == on && pending == on {
+        return Ok(());
     }
+    Err(ShareError::NotSet {
+        device: gpu.to_owned(),
+        what: "MIG mode",
+        wanted: if on { "on" } else { "off" }.into(),
+        found: format!("current {current}, pending {pending}"),
+    })
 }
 
 /// Turns the mode off where it was off. It stays on for whoever has instances there by now, and where only

@@ -7,6 +7,7 @@
 pub(crate) mod bounded;
 mod compute_mode;
 mod error;
+pub mod layout;
 mod mig;
 mod mig_mode;
 pub mod mps;
@@ -113,7 +114,7 @@ pub fn carry_out(
         (Step::EnableMig { gpu }, _) => mig_mode::enable(node, gpu),
         (Step::CreateGpuInstance { gpu, profile_id, profile, placement }, _) => {
             let wanted = Wanted { gpu, profile_id: *profile_id, profile, place: *placement };
-            mig::create_gpu_instance(node, &wanted)
+            mig::create_gpu_instance(node, &wanted).map(Outcome::GpuInstance)
         }
         (Step::CreateComputeInstance { gpu, profile_id }, _) => {
             let wanted = WantedCompute { record: device, gpu, profile_id: *profile_id };

@@ -35,20 +35,7 @@ pub(super) fn missing(
     device: &claim::Device,
     gpu: &str,
 ) -> Result<Vec<PathBuf>, ShareError> {
-    let mut missing = Vec::new();
-    for capability in capabilities(node, device, gpu)? {
-        match fs::symlink_metadata(&capability.node) {
-            Ok(metadata) => capability.check(&metadata)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                missing.push(capability.node.clone());
-            }
-            Err(source) => return Err(ShareError::io("look at", &capability.node, source)),
-        }
-        if fs::symlink_metadata(&capability.link).is_err() {
-            missing.push(capability.link);
-        }
-    }
-    Ok(missing)
+    lacking(&capabilities(node, gpu, instances(node, device, gpu)?)?)
 }
 
 /// Makes those that were missing.
@@ -58,16 +45,74 @@ pub(super) fn make(
     gpu: &str,
     missing: &[PathBuf],
 ) -> Result<Outcome, ShareError> {
-    for capability in capabilities(node, device, gpu)? {
+    make_lacking(node, &capabilities(node, gpu, instances(node, device, gpu)?)?, missing)?;
+    Ok(Outcome::Done)
+}
+
+/// Makes what a MIG device lacks, told by its ids: those that were made. Where that fails, none is left.
+pub(super) fn make_of(
+    node: &Node<'_>,
+    gpu: &str,
+    instances: (u32, u32),
+) -> Result<Vec<PathBuf>, ShareError> {
+    let capabilities = capabilities(node, gpu, instances)?;
+    let missing = lacking(&capabilities)?;
+    match make_lacking(node, &capabilities, &missing) {
+        Ok(()) => Ok(missing),
+        Err(error) => {
+            let _ = remove(node.host, &missing);
+            Err(error)
+        }
+    }
+}
+
+/// The nodes and links of a MIG device that are there: those of the compute instance, and those of the
+/// GPU instance.
+pub(super) fn present_of(
+    node: &Node<'_>,
+    gpu: &str,
+    instances: (u32, u32),
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>), ShareError> {
+    let [of_gpu_instance, of_compute_instance] = capabilities(node, gpu, instances)?;
+    let there = |capability: Capability| {
+        let paths = [capability.node, capability.link];
+        paths.into_iter().filter(|path| fs::symlink_metadata(path).is_ok()).collect()
+    };
+    Ok((there(of_compute_instance), there(of_gpu_instance)))
+}
+
+fn lacking(capabilities: &[Capability]) -> Result<Vec<PathBuf>, ShareError> {
+    let mut missing = Vec::new();
+    for capability in capabilities {
+        match fs::symlink_metadata(&capability.node) {
+            Ok(metadata) => capability.check(&metadata)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                missing.push(capability.node.clone());
+            }
+            Err(source) => return Err(ShareError::io("look at", &capability.node, source)),
+        }
+        if fs::symlink_metadata(&capability.link).is_err() {
+            missing.push(capability.link.clone());
+        }
+    }
+    Ok(missing)
+}
+
+fn make_lacking(
+    node: &Node<'_>,
+    capabilities: &[Capability],
+    missing: &[PathBuf],
+) -> Result<(), ShareError> {
+    for capability in capabilities {
         if missing.contains(&capability.node) {
-            modprobe(node, &capability);
+            modprobe(node, capability);
             capability.make()?;
         }
         if missing.contains(&capability.link) {
             capability.make_link()?;
         }
     }
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 /// Has NVIDIA's own program make a node, where it is installed. It works on `/dev` and `/proc` alone. What
@@ -168,13 +213,12 @@ impl Capability {
     }
 }
 
-/// The two capabilities of a record's MIG device.
+/// The two capabilities of a MIG device: of its GPU instance and of its compute instance.
 fn capabilities(
     node: &Node<'_>,
-    device: &claim::Device,
     gpu: &str,
+    (gpu_instance, compute_instance): (u32, u32),
 ) -> Result<[Capability; 2], ShareError> {
-    let (gpu_instance, compute_instance) = instances(node, device, gpu)?;
     let gpu_minor = node.nvml.device_by_uuid(gpu)?.minor()?;
     let minors = Capabilities::new(node.host).minors(gpu_minor, gpu_instance, compute_instance)?;
     let major = major(node.host)?;

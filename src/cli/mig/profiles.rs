@@ -1,0 +1,57 @@
+//! `divvy mig profiles`.
+
+use crate::cli::answer::{Answer, AnswerArgs, Failure, table};
+use crate::host::Host;
+use crate::inventory::{self, Placement, Scope};
+use crate::ops::mig::{self, GpuProfiles, ProfileRow};
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Profiles {
+    #[command(flatten)]
+    answer: AnswerArgs,
+}
+
+pub(super) fn run(host: &Host, args: &Profiles) -> Result<Answer, Failure> {
+    let inventory = inventory::read(&inventory::open(host)?, Scope::Full)?;
+    let gpus = mig::profiles(&inventory);
+    let text =
+        args.answer.render(&gpus, || gpus.iter().map(tell).collect::<Vec<_>>().join("\n"))?;
+    let lost = inventory.unusable.iter().map(|gpu| format!("divvy: {}", gpu.reason));
+    Ok(Answer { text, notes: lost.collect() })
+}
+
+fn tell(gpu: &GpuProfiles) -> String {
+    let mode = match gpu.mig {
+        None => "can't do MIG",
+        Some(true) => "MIG mode is on",
+        Some(false) => "MIG mode is off",
+    };
+    let mut text = format!("GPU {}: {}, {mode}\n", gpu.gpu, gpu.name);
+    if !gpu.profiles.is_empty() {
+        let head = ["PROFILE", "COMPUTE", "SMS", "MEMORY", "MOST", "FREE", "PLACEMENTS"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(gpu.profiles.iter().map(row));
+        text.push_str(&table(&rows));
+    }
+    text
+}
+
+fn row(row: &ProfileRow) -> Vec<String> {
+    vec![
+        row.name.to_string(),
+        row.slices.to_string(),
+        row.multiprocessors.to_string(),
+        format!("{} MiB", row.memory_mib),
+        row.most.to_string(),
+        row.free.to_string(),
+        places(&row.placements),
+    ]
+}
+
+/// `{0,4}:4`: first slices and size, as nvidia-smi writes them.
+fn places(placements: &[Placement]) -> String {
+    let starts: Vec<String> = placements.iter().map(|place| place.start.to_string()).collect();
+    let size = placements.first().map_or(0, |place| place.size);
+    format!("{{{}}}:{size}", starts.join(","))
+}

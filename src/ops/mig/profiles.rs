@@ -1,0 +1,77 @@
+//! What GPUs can be cut into, and how much of it is left.
+
+use crate::inventory::{Engines, Inventory, Placement, ProfileName};
+use crate::plan::layout;
+use serde::Serialize;
+
+/// The profiles of one GPU.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GpuProfiles {
+    /// NVML's index.
+    pub gpu: u32,
+    /// `GPU-…`.
+    pub uuid: String,
+    /// The product.
+    pub name: String,
+    /// Whether MIG mode is on; `None` where the GPU can't do MIG.
+    pub mig: Option<bool>,
+    /// Memory slices that placements are counted in.
+    pub slices: u32,
+    /// What it can be cut into.
+    pub profiles: Vec<ProfileRow>,
+}
+
+/// One profile on one GPU.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProfileRow {
+    /// As requests and layouts name it.
+    pub name: ProfileName,
+    /// The driver's id.
+    pub id: u32,
+    /// Compute slices.
+    pub slices: u32,
+    /// Memory, in MiB.
+    pub memory_mib: u64,
+    /// Streaming multiprocessors.
+    pub multiprocessors: u32,
+    /// Media and copy engines.
+    pub engines: Engines,
+    /// How many an empty GPU holds.
+    pub most: u32,
+    /// How many could still be made beside what stands; none while MIG mode is off.
+    pub free: u32,
+    /// Where it can stand on an empty GPU.
+    pub placements: Vec<Placement>,
+    /// Compute slices of the parts that it can be cut into.
+    pub parts: Vec<u32>,
+}
+
+/// The profiles of all GPUs.
+pub fn profiles(inventory: &Inventory) -> Vec<GpuProfiles> {
+    let of_gpu = |gpu: &crate::inventory::Gpu| {
+        let mig = gpu.mig.as_ref();
+        let rows = mig.into_iter().flat_map(|mig| {
+            mig.profiles.iter().map(|profile| ProfileRow {
+                name: profile.name.clone(),
+                id: profile.id,
+                slices: profile.name.slices,
+                memory_mib: profile.memory_mib,
+                multiprocessors: profile.multiprocessors,
+                engines: profile.engines,
+                most: profile.max_instances,
+                free: if mig.enabled { layout::room_for(mig, profile) } else { 0 },
+                placements: profile.placements.clone(),
+                parts: profile.compute_profiles.iter().map(|part| part.slices).collect(),
+            })
+        });
+        GpuProfiles {
+            gpu: gpu.index,
+            uuid: gpu.uuid.clone(),
+            name: gpu.name.clone(),
+            mig: mig.map(|mig| mig.enabled),
+            slices: mig.map_or(0, |mig| mig.slices),
+            profiles: rows.collect(),
+        }
+    };
+    inventory.gpus.iter().map(of_gpu).collect()
+}
