@@ -6,6 +6,7 @@ mod command_line;
 mod common;
 mod dependencies;
 mod doctor;
+mod documents;
 mod e2e;
 mod floors;
 mod generate;
