@@ -1,5 +1,6 @@
 //! Whether one device that is wanted fits on one GPU, how, and if not, why.
 
+use super::capacity;
 use super::matrix::{Answer, Condition, State, Want, answer};
 use super::mps;
 use super::placement::slices;
@@ -8,7 +9,7 @@ use super::refusal::Obstacle;
 use super::table::{GpuFacts, Held, HeldMig, MigWant, Mode, Table, Unit, mig_device};
 use crate::claim::Purpose;
 use crate::config::{Enforced, Level};
-use crate::inventory::{ComputeMode, ComputeProfile, Engines, Mig, Placement, Profile};
+use crate::inventory::{ComputeMode, ComputeProfile, Mig, Placement, Profile};
 use crate::request::{ComputeSlices, Mode as ModeName, Pin};
 
 /// One way to serve a unit.
@@ -410,8 +411,7 @@ fn free_placements(place: &Place<'_>, mig: &Mig, profile: &Profile) -> Vec<(Plac
         return Vec::new();
     };
     let taken = table.standing(n);
-    let alike = taken.iter().filter(|(_, id)| *id == profile.id).count();
-    if alike >= profile.max_instances as usize || !engines_left(mig, &taken, profile) {
+    if !capacity::one_more(mig, &taken, profile) {
         return Vec::new();
     }
     let occupied = table.occupied(n);
@@ -422,22 +422,6 @@ fn free_placements(place: &Place<'_>, mig: &Mig, profile: &Profile) -> Vec<(Plac
             .then(|| (*placement, before.saturating_sub(memo.worth(occupied | place))))
     });
     placements.collect()
-}
-
-/// Whether the media engines suffice: 1g.6gb+me and 2g.12gb+me share an A30's only JPEG decoder.
-pub(super) fn engines_left(mig: &Mig, taken: &[(Placement, u32)], profile: &Profile) -> bool {
-    let engines = |id: u32| mig.profiles.iter().find(|p| p.id == id).map(|p| p.engines);
-    let wanted = taken.iter().filter_map(|(_, id)| engines(*id)).chain([profile.engines]);
-    let wanted: Vec<Engines> = wanted.collect();
-    let suffices = |kind: fn(&Engines) -> u32| {
-        let there = mig.profiles.iter().map(|p| kind(&p.engines)).max().unwrap_or(0);
-        // Engines that a profile lacks are none of its concern.
-        kind(&profile.engines) == 0 || wanted.iter().map(kind).sum::<u32>() <= there
-    };
-    suffices(|e| e.decoder)
-        && suffices(|e| e.encoder)
-        && suffices(|e| e.jpeg)
-        && suffices(|e| e.ofa)
 }
 
 fn no_placement(place: &Place<'_>, mig: &Mig) -> Reason {

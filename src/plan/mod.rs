@@ -1,6 +1,7 @@
 //! From what is asked for and what there is to what would be done, or to why not. Pure: no I/O, no
 //! clock, no chance; the same inputs give the same plan.
 
+pub mod capacity;
 mod fit;
 pub mod layout;
 pub mod matrix;

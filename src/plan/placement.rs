@@ -41,7 +41,7 @@ impl Geometry {
     fn new(profiles: impl Iterator<Item = Vec<Slices>>) -> Geometry {
         let mut classes: Vec<Vec<Slices>> = profiles.filter(|places| !places.is_empty()).collect();
         for places in &mut classes {
-            places.sort_unstable_by_key(|place| (Slices::BITS - place.leading_zeros(), *place));
+            by_end(places);
         }
         classes.sort_by_key(|places| (Reverse(size(places)), places.len(), places.clone()));
         classes.dedup();
@@ -95,6 +95,10 @@ fn one_more(places: &[Slices], arrangements: &[Slices]) -> Vec<Slices> {
     more.sort_unstable();
     more.dedup();
     more
+}
+
+pub(super) fn by_end(places: &mut [Slices]) {
+    places.sort_unstable_by_key(|place| (Slices::BITS - place.leading_zeros(), *place));
 }
 
 /// How many of a class fit: taking places by their ends is best for intervals on a line.

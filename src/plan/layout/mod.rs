@@ -20,7 +20,7 @@ pub use select::{Note, Selection, Target, select};
 pub use steps::{Instance, Step};
 
 use super::Node;
-use super::fit::engines_left;
+use super::capacity::engines_left;
 use super::table::GeometryMemo;
 use crate::compat::mig_parted::Want;
 use crate::inventory::{Gpu, Mig, Placement, Profile};
