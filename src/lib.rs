@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 6 | `cli` |
 //! | 5 | [`doctor`], `engines`, [`labels`], [`ops`], [`status`] |
-//! | 4 | [`claim::store`], [`refused`], `share` |
+//! | 4 | [`claim::store`], [`history`], [`refused`], `share` |
 //! | 3 | [`claim::repair`], [`edits`], [`oci`], [`plan`] |
 //! | 2 | [`claim`], [`compat`], [`config`], [`hook_args`], [`inventory`], [`request`] |
 //! | 1 | [`driver_files`], [`host`], `nvml` |
@@ -23,6 +23,7 @@ pub mod driver_files;
 pub mod edits;
 #[cfg(feature = "cli")]
 pub mod engines;
+pub mod history;
 pub mod hook_args;
 pub mod host;
 pub mod inventory;

@@ -13,7 +13,7 @@ const FLOORS: [(u8, &[&str]); 8] = [
     (7, &["main", "lib"]),
     (6, &["cli", "hooks"]),
     (5, &["ops", "engines", "doctor", "labels", "metrics", "status"]),
-    (4, &["share", "refused", "claim::store"]),
+    (4, &["share", "refused", "history", "claim::store"]),
     (3, &["plan", "edits", "oci", "claim::repair"]),
     (2, &["hook_args", "request", "inventory", "claim", "config", "compat"]),
     (1, &["nvml", "driver_files", "host"]),

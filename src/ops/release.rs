@@ -5,10 +5,11 @@ use super::spec_file;
 use crate::claim::repair::{self, Now, Signs, Verdict};
 use crate::claim::store::{DirectoryLock, Store, StoreError};
 use crate::claim::{Claim, ClaimId, Device, DeviceId, Owner, Phase};
+use crate::history::{self, Event};
 use crate::host::{Host, Liveness};
 use crate::share::{self, Node};
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a release ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +103,8 @@ pub fn release(
     when: When,
     patience: Duration,
 ) -> Result<Released, ReleaseError> {
-    let Some(claim) = begin(node.host, store, id, when, patience)? else {
+    let start = Instant::now();
+    let Some((claim, was)) = begin(node.host, store, id, when, patience)? else {
         return Ok(Released::Absent);
     };
     spec_file::remove(node.host, id)?;
@@ -117,6 +119,11 @@ pub fn release(
         }
     }
     store.remove_claim(&store.lock(patience)?, id)?;
+    // What was never granted is cleared up, not released.
+    if was != Phase::Intent {
+        let mode = claim.requests.sharing_mode();
+        history::count(node.host, Event::Released { mode, took: start.elapsed() });
+    }
     Ok(Released::Done)
 }
 
@@ -125,23 +132,23 @@ pub(super) fn gpus_of(devices: &[Device]) -> BTreeSet<String> {
     devices.iter().flat_map(|device| &device.targets).map(|target| target.gpu.clone()).collect()
 }
 
-/// Writes down that the claim is being released by this process.
+/// Writes down that the claim is being released by this process, and tells how far it was before.
 fn begin(
     host: &Host,
     store: &Store,
     id: &ClaimId,
     when: When,
     patience: Duration,
-) -> Result<Option<Claim>, ReleaseError> {
+) -> Result<Option<(Claim, Phase)>, ReleaseError> {
     let lock = store.lock(patience)?;
     let Some(mut claim) = store.claim(id)? else { return Ok(None) };
     if !may_release(host, &claim, when)? {
         return Ok(None);
     }
-    claim.phase = Phase::Releasing;
+    let was = std::mem::replace(&mut claim.phase, Phase::Releasing);
     claim.worker = host.this_process()?;
     save(store, &lock, &claim)?;
-    Ok(Some(claim))
+    Ok(Some((claim, was)))
 }
 
 fn may_release(host: &Host, claim: &Claim, when: When) -> Result<bool, ReleaseError> {

@@ -61,6 +61,16 @@ pub struct Obstacle {
 const SHOWN: usize = 4;
 
 impl Refusal {
+    /// The reason in a word, for counting: of the easiest obstacle, where GPUs have different ones.
+    pub fn word(&self) -> String {
+        let Cause::Gpus(obstacles) = &self.cause else { return self.cause.word().to_owned() };
+        let tag = |obstacle: &Obstacle| {
+            let form = serde_json::to_value(&obstacle.reason).ok()?;
+            form.get("reason")?.as_str().map(str::to_owned)
+        };
+        obstacles.first().and_then(tag).unwrap_or_else(|| self.cause.word().to_owned())
+    }
+
     /// What would help most: the easiest obstacle's remedy.
     pub fn remedy(&self) -> String {
         let general = match &self.cause {
@@ -90,6 +100,18 @@ impl Refusal {
         match self.fits.first() {
             Some(largest) => format!("{largest} is the largest profile that fits now; {general}"),
             None => general,
+        }
+    }
+}
+
+impl Cause {
+    fn word(&self) -> &'static str {
+        match self {
+            Cause::NoGpu => "no-gpu",
+            Cause::NoMatch { .. } => "no-match",
+            Cause::MixedMps => "mixed-mps",
+            Cause::SeveralMpsOnMig => "several-mps-on-mig",
+            Cause::Gpus(_) => "gpus",
         }
     }
 }
@@ -128,13 +150,6 @@ impl fmt::Display for Refusal {
 
 impl Serialize for Refusal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let cause = match &self.cause {
-            Cause::NoGpu => "no-gpu",
-            Cause::NoMatch { .. } => "no-match",
-            Cause::MixedMps => "mixed-mps",
-            Cause::SeveralMpsOnMig => "several-mps-on-mig",
-            Cause::Gpus(_) => "gpus",
-        };
         let obstacles = match &self.cause {
             Cause::Gpus(obstacles) => &obstacles[..],
             _ => &[],
@@ -142,7 +157,7 @@ impl Serialize for Refusal {
         let mut form = serializer.serialize_struct("Refusal", 8)?;
         form.serialize_field("request", &self.request.to_string())?;
         form.serialize_field("served", &self.served)?;
-        form.serialize_field("cause", cause)?;
+        form.serialize_field("cause", self.cause.word())?;
         form.serialize_field("gpus", obstacles)?;
         form.serialize_field("fits", &self.fits)?;
         form.serialize_field("largest", &self.fits.first())?;

@@ -10,6 +10,7 @@ mod form;
 mod list;
 mod parse;
 mod pin;
+mod sharing_mode;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -18,6 +19,7 @@ pub use cdi_name::NoCdiName;
 pub use error::{Problem, RequestError};
 pub use list::{ListError, MAX_REQUESTS, Requests};
 pub use pin::{Pin, ProductGlob, Uuid};
+pub use sharing_mode::SharingMode;
 pub use values::{ComputeSlices, Count, Interval, Memory, Percent};
 
 use crate::inventory::ProfileName;

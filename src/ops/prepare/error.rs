@@ -73,6 +73,18 @@ pub enum PrepareError {
 }
 
 impl PrepareError {
+    /// Whether others were in the way, and later may not be.
+    pub(super) fn is_busy(&self) -> bool {
+        match self {
+            PrepareError::Unsettled(_) | PrepareError::Store(StoreError::Busy { .. }) => true,
+            PrepareError::Release(error) => matches!(
+                error,
+                ReleaseError::Working { .. } | ReleaseError::Store(StoreError::Busy { .. })
+            ),
+            _ => false,
+        }
+    }
+
     /// Whether another program took the place that the plan had chosen, and nothing else is wrong.
     pub(super) fn overtaken(&self) -> bool {
         match self {

@@ -14,6 +14,7 @@ use crate::claim::store::Store;
 use crate::claim::{ClaimId, Owner};
 use crate::config::Config;
 use crate::edits::HookEntry;
+use crate::history::{self, Event};
 use crate::request::Requests;
 use crate::share::Node;
 use begin::Begun;
@@ -35,6 +36,14 @@ pub struct Ask {
     pub hook: Option<HookEntry>,
     /// How long other processes may keep this one waiting, in all.
     pub patience: Duration,
+}
+
+/// How a call of [`prepare`] got its grant.
+enum Settled {
+    /// It made the claim.
+    Made(Grant),
+    /// The claim was there.
+    Found(Grant),
 }
 
 /// Where one call of [`prepare`] is.
@@ -62,11 +71,38 @@ pub fn prepare(
     config: &Config,
     ask: &Ask,
 ) -> Result<Grant, PrepareError> {
+    let start = Instant::now();
+    let outcome = try_until_settled(node, store, config, ask);
+    let event = match &outcome {
+        Ok(Settled::Made(_)) => {
+            let mode = ask.requests.sharing_mode();
+            Some(Event::Prepared { mode, took: start.elapsed() })
+        }
+        Ok(Settled::Found(_)) => None,
+        Err(PrepareError::Refused(refusal)) => Some(Event::Refused { reason: refusal.word() }),
+        // That others were faster, or that the id is taken, says nothing of the node.
+        Err(error) if error.is_busy() || matches!(error, PrepareError::Different { .. }) => None,
+        Err(_) => Some(Event::Failed),
+    };
+    if let Some(event) = event {
+        history::count(node.host, event);
+    }
+    outcome.map(|(Settled::Made(grant) | Settled::Found(grant))| grant)
+}
+
+fn try_until_settled(
+    node: &Node,
+    store: &Store,
+    config: &Config,
+    ask: &Ask,
+) -> Result<Settled, PrepareError> {
     let mut attempt =
         Attempt { deadline: Instant::now() + ask.patience, locked: false, tried: BTreeSet::new() };
     loop {
         match begin::begin(node, store, config, ask, &mut attempt)? {
-            Begun::Ready(claim) => return Ok(grant::of(node, store, ask.hook.as_ref(), &claim)?),
+            Begun::Ready(claim) => {
+                return Ok(Settled::Found(grant::of(node, store, ask.hook.as_ref(), &claim)?));
+            }
             Begun::Worked(claim) => finish::await_worker(store, &claim, attempt.left())?,
             Begun::Dead(ids) => {
                 for id in ids {
@@ -80,7 +116,7 @@ pub fn prepare(
                     Err(error) if error.overtaken() && !attempt.locked => {
                         attempt.locked = true;
                     }
-                    done => return done,
+                    done => return done.map(Settled::Made),
                 }
             }
         }
