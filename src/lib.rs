@@ -5,7 +5,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 6 | `cli` |
-//! | 5 | [`doctor`], `engines`, [`labels`], [`ops`], [`status`] |
+//! | 5 | [`doctor`], `engines`, [`labels`], [`metrics`], [`ops`], [`status`] |
 //! | 4 | [`claim::store`], [`history`], [`refused`], `share` |
 //! | 3 | [`claim::repair`], [`edits`], [`oci`], [`plan`] |
 //! | 2 | [`claim`], [`compat`], [`config`], [`hook_args`], [`inventory`], [`request`] |
@@ -28,6 +28,7 @@ pub mod hook_args;
 pub mod host;
 pub mod inventory;
 pub mod labels;
+pub mod metrics;
 #[cfg(feature = "nvml")]
 pub mod nvml;
 pub mod oci;

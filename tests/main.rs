@@ -13,6 +13,7 @@ mod generate;
 mod hook;
 mod inventory;
 mod labels;
+mod metrics;
 mod packaging;
 mod placement;
 mod proofs;

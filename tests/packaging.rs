@@ -144,7 +144,7 @@ fn units_are_well_formed_and_confined() {
     let prefix = place.path("usr");
     place.make_well("install", &[("PREFIX", &prefix)]);
     let units = files(&prefix.join("lib/systemd/system"));
-    assert_eq!(units.len(), 4);
+    assert_eq!(units.len(), 6);
     let verified =
         Command::new("systemd-analyze").args(["verify", "--man=no"]).args(&units).output().unwrap();
     let said = String::from_utf8_lossy(&verified.stderr);
@@ -152,7 +152,8 @@ fn units_are_well_formed_and_confined() {
     assert!(verified.status.success(), "{said}");
     assert_eq!(about_divvy, [""; 0]);
     // Exposure in tenths of what a service without any limit has.
-    for (unit, limit) in [("divvy-cdi-refresh", 50), ("divvy-reconcile", 65)] {
+    for (unit, limit) in [("divvy-cdi-refresh", 50), ("divvy-metrics", 50), ("divvy-reconcile", 65)]
+    {
         let unit = prefix.join(format!("lib/systemd/system/{unit}.service"));
         let judged = Command::new("systemd-analyze")
             .args(["security", "--offline=yes", &format!("--threshold={limit}")])

@@ -10,6 +10,7 @@ mod host;
 mod labels;
 mod machine;
 mod man;
+mod metrics;
 mod mig;
 mod plan;
 mod prepare;
@@ -91,6 +92,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Print the labels that GPU Feature Discovery would put on the node
     Labels(labels::LabelsArgs),
+    /// Print metrics of GPUs, claims and containers, for Prometheus
+    Metrics(metrics::MetricsArgs),
     /// Bring claims and node to agree: takes back what dead containers and crashes left
     Reconcile(reconcile::Reconcile),
     /// Look for what makes GPU containers fail, and say what mends it
@@ -145,6 +148,7 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
         Some(Command::Claims(args)) => claims::run(&host, &args),
         Some(Command::Status(args)) => status::run(&host, &args),
         Some(Command::Labels(args)) => labels::run(&host, &args),
+        Some(Command::Metrics(args)) => metrics::run(&host, &args),
         Some(Command::Reconcile(args)) => reconcile::run(&host, &args),
         Some(Command::Doctor(args)) => doctor::run(&host, wrong, &args),
         Some(Command::Completions(args)) => completions::run(&args),

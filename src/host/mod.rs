@@ -1,5 +1,6 @@
 //! Every path that divvy reads or writes, under roots that can be moved.
 
+mod container;
 mod hardware;
 mod identity;
 mod process;

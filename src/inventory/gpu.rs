@@ -73,6 +73,21 @@ pub struct Process {
     pub compute_instance: Option<u32>,
 }
 
+/// What one process used of a GPU in the driver's last sample of it, in per cent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Utilization {
+    /// The pid in the namespace that NVML was asked in.
+    pub pid: u32,
+    /// Of the multiprocessors' time.
+    pub multiprocessors: u32,
+    /// Of the memory's bandwidth.
+    pub memory: u32,
+    /// Of the video encoders' time.
+    pub encoder: u32,
+    /// Of the video decoders' time.
+    pub decoder: u32,
+}
+
 /// Who may open a context on a GPU (`nvmlComputeMode_t`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

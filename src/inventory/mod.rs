@@ -15,14 +15,18 @@ mod mig;
 mod names;
 #[cfg(feature = "nvml")]
 mod read;
+#[cfg(feature = "nvml")]
+mod utilization;
 
 #[cfg(feature = "nvml")]
 pub use attributes::attributes;
 pub use capabilities::{Capabilities, CapabilityError};
-pub use gpu::{ComputeMode, Gpu, Inventory, PciAddress, PciIds, Process, Unusable};
+pub use gpu::{ComputeMode, Gpu, Inventory, PciAddress, PciIds, Process, Unusable, Utilization};
 pub use mig::{
     Attributes, CapabilityMinors, ComputeInstance, ComputeProfile, Engines, GpuInstance, Mig,
     Placement, Profile, ProfileName, UNKNOWN_PROFILE,
 };
 #[cfg(feature = "nvml")]
 pub use read::{InventoryError, Scope, kernel_module_version, open, read};
+#[cfg(feature = "nvml")]
+pub use utilization::utilization;

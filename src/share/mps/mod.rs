@@ -10,11 +10,13 @@ mod error;
 mod folder;
 mod launch;
 mod processes;
+mod state;
 
 pub use client::{CONTAINER_FOLDER, client_environment, client_folder};
 pub use error::MpsError;
 pub use launch::{Place, launch};
 pub use processes::LAUNCH;
+pub use state::{Clients, Condition, State, clients, state};
 
 use super::{Settings, programs};
 use crate::host::{Host, Liveness, ProcessRef};
@@ -265,43 +267,6 @@ fn start_server(
         }
         pause = (pause * 2).min(Duration::from_millis(50));
     }
-}
-
-/// Who uses a daemon.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Clients {
-    /// The pids of its clients; none where it has ended.
-    Known(Vec<u32>),
-    /// It doesn't answer, or has ended and left its server behind.
-    Unknown,
-}
-
-/// The clients of a daemon.
-///
-/// # Errors
-/// Its programs or its folder can't be used.
-pub fn clients(host: &Host, settings: &Settings, folder: &Path) -> Result<Clients, MpsError> {
-    let folder = Folder::known(host, folder)?;
-    let living = living(host, &folder)?;
-    if living.is_empty() {
-        return Ok(Clients::Known(Vec::new()));
-    }
-    if !living.iter().any(|member| member.role == Role::Daemon) {
-        return Ok(Clients::Unknown);
-    }
-    let timeout = settings.command_timeout;
-    let control = Control { program: program(host)?, folder: &folder, timeout };
-    let Answer::Text(servers) = control.ask("get_server_list")? else {
-        return Ok(Clients::Unknown);
-    };
-    let mut clients = Vec::new();
-    for server in control::pids(&servers) {
-        match control.ask(&format!("get_client_list {server}"))? {
-            Answer::Text(list) => clients.extend(control::pids(&list)),
-            Answer::NotRunning | Answer::Hung => return Ok(Clients::Unknown),
-        }
-    }
-    Ok(Clients::Known(clients))
 }
 
 /// Ends a daemon with its servers: by `quit`, else SIGTERM, else SIGKILL. Takes its folder away last.
