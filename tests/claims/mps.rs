@@ -108,3 +108,36 @@ fn what_must_be_enforced_is_asked_again_when_the_device_is_made() {
     assert_eq!(site.picture(), before);
     site.prepare("alone", &["mig:3g.40gb"]).done();
 }
+
+#[test]
+fn metrics_tell_whether_a_daemon_serves_and_which_process_is_its_server() {
+    let Some(site) = Site::with_mps(&["--gpu", "H100-80GB", "--managed"]) else { return };
+    site.prepare("half", &["mps:threads=50"]).done();
+    let has = |line: &str, value: &str| {
+        let text = site.divvy(&["metrics"]).done().stdout;
+        let mut lines = text.lines().filter(|one| one.starts_with(line));
+        assert!(lines.any(|one| one.ends_with(&format!(" {value}"))), "{line} {value}:\n{text}");
+    };
+    has("divvy_mps_daemon_up{", "1");
+    has("divvy_mps_clients{", "0");
+    let program = |pid: u32| fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let (servers, daemons): (Vec<u32>, Vec<u32>) = site
+        .daemons()
+        .iter()
+        .map(|(pid, _)| *pid)
+        .partition(|pid| program(*pid).ends_with("nvidia-cuda-mps-server"));
+    assert_eq!(servers.len(), 1, "{servers:?} beside {daemons:?}");
+    // The driver lists a server among the processes that compute.
+    let pid = servers[0].to_string();
+    site.node.change("process", &["0", "add", &pid, "31457280"]);
+    has("divvy_other_memory_bytes{", "31457280");
+    let text = site.divvy(&["metrics"]).done().stdout;
+    assert!(text.contains("kind=\"mps-server\"} 1\n"), "{text}");
+    site.node.change("process", &["0", "rm", &pid]);
+    for daemon in daemons {
+        let daemon = rustix::process::Pid::from_raw(i32::try_from(daemon).unwrap()).unwrap();
+        rustix::process::kill_process(daemon, rustix::process::Signal::KILL).unwrap();
+    }
+    has("divvy_mps_daemon_up{", "0");
+    site.release("half").done();
+}

@@ -147,7 +147,7 @@ impl Site {
     }
 
     /// Processes whose environment names a pipe directory of this node: the pid and the daemon's folder.
-    fn daemons(&self) -> Vec<(u32, PathBuf)> {
+    pub(super) fn daemons(&self) -> Vec<(u32, PathBuf)> {
         let own = self.node.host().state_dir.join("mps");
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

@@ -6,7 +6,9 @@ use crate::support::skip;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 /// A node on which as much as can be has happened.
 fn busy() -> Node {
@@ -29,23 +31,38 @@ fn feed(program: &mut Command, text: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn answers(program: &str, argument: &str) -> bool {
-    let output = Command::new(program).arg(argument).stdin(Stdio::null()).output();
-    output.is_ok_and(|output| output.status.success())
+/// The folder of the programs that read metrics; `None` where they can't be had, which is said.
+fn readers() -> Option<&'static Path> {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/setup");
+        let _ = Command::new(script).arg("readers").stdin(Stdio::null()).output();
+        let cache = std::env::var_os("DIVVY_TEST_CACHE")
+            .map_or_else(|| "/var/cache/divvy-tests".into(), PathBuf::from);
+        cache.join("readers/usr")
+    });
+    if !folder.exists() {
+        skip(&format!("no {}: tests/e2e/setup readers fetches it", folder.display()));
+        return None;
+    }
+    Some(folder)
 }
 
 #[test]
 fn promtool_finds_nothing_to_say() {
-    if !answers("promtool", "--version") {
-        return skip("promtool isn't on this machine: install the package prometheus");
-    }
+    let Some(folder) = readers() else { return };
+    let promtool = || {
+        let mut command = Command::new(folder.join("bin/promtool"));
+        command.args(["check", "metrics"]);
+        command
+    };
     let text = metrics(&busy(), &["--format", "prometheus"]);
-    let output = feed(Command::new("promtool").args(["check", "metrics"]), &text);
+    let output = feed(&mut promtool(), &text);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
     // It would have something to say of a file that is wrong.
     let wrong = text.replace("# HELP divvy_claims ", "# HELP divvy_other ");
-    assert!(!feed(Command::new("promtool").args(["check", "metrics"]), &wrong).status.success());
+    assert!(!feed(&mut promtool(), &wrong).status.success());
 }
 
 #[test]
@@ -55,14 +72,12 @@ import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 print(len([sample for family in parse(sys.stdin.read()) for sample in family.samples]))
 ";
-    // Debian's own Python, for which the package is.
-    let python = || Command::new("/usr/bin/python3");
-    let there = python().args(["-c", "import prometheus_client.openmetrics.parser"]).output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        return skip(
-            "no OpenMetrics parser on this machine: install the package python3-prometheus-client",
-        );
-    }
+    let Some(folder) = readers() else { return };
+    let python = || {
+        let mut command = Command::new("python3");
+        command.env("PYTHONPATH", folder.join("lib/python3/dist-packages"));
+        command
+    };
     let text = metrics(&busy(), &[]);
     let output = feed(python().args(["-c", PARSE]), &text);
     let said = String::from_utf8_lossy(&output.stderr);
