@@ -7,6 +7,7 @@ mod bed;
 mod config_edit;
 mod ground;
 mod live;
+mod metrics;
 mod mps;
 mod runtime_configure;
 mod site;
