@@ -5,6 +5,7 @@
 mod aftermath;
 mod bed;
 mod config_edit;
+mod documents;
 mod ground;
 mod live;
 mod metrics;
