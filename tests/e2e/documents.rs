@@ -61,3 +61,20 @@ fn the_unit_of_quadlet(mut bed: Bed) {
     let unit = said.ok();
     assert!(unit.contains("--device divvy/gpu=mig-1g.10gb"), "{unit}");
 }
+
+in_each_bed!(the_file_of_compose: trixie = Trixie V1);
+
+fn the_file_of_compose(mut bed: Bed) {
+    Road::Wrapper.daemon(&mut bed, "docker");
+    let example = "$DIVVY_REPOSITORY/examples/compose/compose.yaml";
+    let compose = "$DIVVY_TEST_CACHE/compose/usr/libexec/docker/cli-plugins/docker-compose";
+    bed.run(&format!(
+        "sed -e 's|image: debian|image: localhost/debian:1\\n    network_mode: none|' {example} >/compose.yaml
+         cd / && {compose} --project-name example up --detach"
+    ))
+    .ok();
+    let status = bed.run("divvy status").ok();
+    assert!(status.contains("3g.40gb at") && status.contains("1g.10gb at"), "{status}");
+    bed.run(&format!("cd / && {compose} --project-name example down --timeout 0")).ok();
+    assert_all_gone(&mut bed, "down");
+}
