@@ -14,7 +14,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// How a daemon gets a place of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,27 +205,28 @@ fn hierarchy(host: &Host, controllers: &str) -> PathBuf {
     }
 }
 
+/// How long a process may count in its cgroups after its end: more than a moment on a busy machine.
+const LINGERS: Duration = Duration::from_secs(1);
+
 /// Removes the cgroups that a daemon had. They are empty by now, or were never made.
 pub(super) fn remove_cgroups(host: &Host, name: &str) {
     let mounts = fs::read_dir(&host.cgroups).into_iter().flatten().flatten();
     let mounts = mounts.map(|entry| entry.path()).filter(|path| path.is_dir());
+    let deadline = Instant::now() + LINGERS;
     for mount in mounts.chain([host.cgroups.clone()]) {
         let all = mount.join("divvy");
-        remove_cgroup(&all.join(name));
+        remove_cgroup(&all.join(name), deadline);
         let _ = fs::remove_dir(all);
     }
 }
 
-/// A process counts in its cgroup for a moment after its end. What can't be removed is empty, and harms
-/// nobody.
-fn remove_cgroup(cgroup: &Path) {
-    for _ in 0..20 {
-        match fs::remove_dir(cgroup) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                std::thread::sleep(std::time::Duration::from_millis(2));
-            }
-            _ => return,
-        }
+/// What can't be removed is empty, and harms nobody.
+fn remove_cgroup(cgroup: &Path, deadline: Instant) {
+    while let Err(error) = fs::remove_dir(cgroup)
+        && error.kind() == io::ErrorKind::ResourceBusy
+        && Instant::now() < deadline
+    {
+        sleep(Duration::from_millis(2));
     }
 }
 
