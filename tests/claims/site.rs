@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 /// A simulated node. Control daemons that were started on it end when this is dropped.
 #[derive(Debug)]
@@ -188,6 +189,8 @@ impl Drop for Site {
             let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             let name = folder.file_name().unwrap();
+            // It counts in its cgroups for a moment after its end.
+            std::thread::sleep(Duration::from_millis(50));
             for mount in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
                 let _ = fs::remove_dir(mount.path().join("divvy").join(name));
             }

@@ -2,7 +2,7 @@
 //! tried again. What is there is never believed gone because of one false answer.
 
 use super::bed::{Bed, Checked, JOB, expect};
-use super::scenes::{SCENES, Scene};
+use super::scenes::{Scene, scenes};
 use super::steps::{Kill, Run};
 use super::work::{Tally, all};
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ enum Op {
 
 #[test]
 fn a_false_answer_to_a_release_or_a_change_loses_nothing() {
-    let jobs = SCENES.iter().filter(|scene| ["MIG", "MIG mode"].contains(&scene.name)).collect();
+    let jobs = scenes().filter(|scene| ["MIG", "MIG mode"].contains(&scene.name)).collect();
     all("answers", jobs, |scene: &Scene| {
         let mut bed = Bed::new(scene)?;
         let mut tally = Tally::default();
@@ -40,7 +40,7 @@ fn a_false_answer_to_a_release_or_a_change_loses_nothing() {
 #[ignore = "long: make siege"]
 fn any_answer_to_any_call_loses_nothing() {
     let ops = [Op::Prepare, Op::Release, Op::Reconcile(0)];
-    let jobs = SCENES.iter().flat_map(|scene| ops.map(|op| (scene, op))).collect();
+    let jobs = scenes().flat_map(|scene| ops.map(|op| (scene, op))).collect();
     all("answers", jobs, |(scene, op)| {
         let mut bed = Bed::new(scene)?;
         let mut tally = Tally::default();

@@ -3,10 +3,12 @@
 //! without a change here.
 
 use super::bed::{Bed, Checked, JOB, Starter, expect};
-use super::scenes::{SCENES, SHORT, Scene};
+use super::scenes::{SHORT, Scene, scenes};
 use super::steps::{Kill, Run, Step};
 use super::work::{Tally, all};
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 
 /// What is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +75,7 @@ fn killed_at_every_step_nothing_is_lost() {
 }
 
 fn besiege(depth: Depth, wanted: fn(&Scene) -> bool) {
-    let scenes = SCENES.iter().filter(|scene| wanted(scene));
+    let scenes = scenes().filter(|scene| wanted(scene));
     let jobs = scenes.flat_map(|scene| depth.ops.iter().map(move |op| (scene, *op))).collect();
     all("kills", jobs, |(scene, op)| siege(scene, op, depth));
 }
@@ -161,7 +163,8 @@ fn case(bed: &Bed, op: Op, fault: &str, kill: &Kill, then: Then) -> Checked {
     if !kill.is_main() {
         // Who started it sees that it is gone, and takes back all by itself.
         expect(&run.said, 1, "prepare without its launcher")?;
-        return bed.same();
+        bed.same()?;
+        return without_cgroups(&run);
     }
     match then {
         Then::Reconcile => reconcile(bed, op, false)?,
@@ -180,7 +183,26 @@ fn case(bed: &Bed, op: Op, fault: &str, kill: &Kill, then: Then) -> Checked {
         Then::Other => other(bed)?,
     }
     drop(starter);
-    bed.finish()
+    bed.finish()?;
+    without_cgroups(&run)
+}
+
+/// The cgroups that a launcher made, or was about to make, are gone with the daemon.
+fn without_cgroups(run: &Run) -> Checked {
+    let of_folder = |step: &Step| {
+        let (_, rest) = step.what.split_once("/state/mps/")?;
+        rest.split('/').next().map(str::to_owned)
+    };
+    let names: BTreeSet<String> = run.steps.iter().filter_map(of_folder).collect();
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    let mut cgroups: Vec<PathBuf> = hierarchies.map(|entry| entry.path()).collect();
+    cgroups.push("/sys/fs/cgroup".into());
+    for cgroup in cgroups.iter().flat_map(|h| names.iter().map(move |n| h.join("divvy").join(n))) {
+        if cgroup.exists() {
+            return Err(format!("the cgroup {} is left", cgroup.display()));
+        }
+    }
+    Ok(())
 }
 
 /// After one reconcile the claim is there or it isn't.

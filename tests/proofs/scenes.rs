@@ -22,10 +22,16 @@ impl Scene {
     }
 }
 
+/// All of them, or those that DIVVY_SIEGE_SCENES names a part of.
+pub(super) fn scenes() -> impl Iterator<Item = &'static Scene> {
+    let wanted = std::env::var("DIVVY_SIEGE_SCENES").unwrap_or_default();
+    SCENES.iter().filter(move |scene| scene.name.contains(&wanted))
+}
+
 /// Two in one: what most steps are in, for the short run.
 pub(super) const SHORT: [&str; 2] = ["MIG mode and time-slicing", "MPS with limits"];
 
-pub(super) const SCENES: [Scene; 11] = [
+const SCENES: [Scene; 11] = [
     Scene {
         name: "exclusive",
         node: &["--gpu", "H100-80GB", "--managed"],
