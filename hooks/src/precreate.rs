@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use divvy::claim::ClaimId;
 use divvy::host::Host;
-use divvy::oci::{self, MAX_BYTES};
+use divvy::oci::{self, Asked, MAX_BYTES};
 use divvy::refused::Refused;
 use serde_json::Value;
 
@@ -24,35 +24,36 @@ pub(crate) fn run() -> Result<(), Error> {
     let hook = program::hook();
     // The container's id is podman's alone here, and nobody needs to know the claim's.
     let id = ClaimId::random(Host::default().random().map_err(Error::Random)?);
-    match edit(&mut config, &id, &hook) {
-        Ok(false) => answer(&bytes),
-        Ok(true) => written(&config)
+    let asked = match find(&config, &hook) {
+        Ok(None) => return answer(&bytes),
+        Ok(Some(asked)) => asked,
+        Err(error) => return refuse(config, Refused::new(id, &error.line()), &hook, error),
+    };
+    let podman = rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get());
+    match road::serve(&mut config, &id, &asked, &hook, podman.unsigned_abs()) {
+        Ok(()) => written(&config)
             .and_then(|edited| answer(&edited))
             .map_err(|error| road::undo(&id, error)),
         Err(error) => {
-            refuse(&mut config, &id, &hook, error)?;
-            answer(&written(&config)?)
+            let requests = Some(asked.requests.to_string());
+            let refused = Refused { requests, ..Refused::new(id, &error.line()) };
+            refuse(config, refused, &hook, error)
         }
     }
 }
 
-/// Edits the configuration, where it asks for something.
-fn edit(config: &mut Value, id: &ClaimId, hook: &str) -> Result<bool, Error> {
+fn find(config: &Value, hook: &str) -> Result<Option<Asked>, Error> {
     let (settings, _) = program::configuration()?;
-    let Some(asked) = road::find(config, &settings, hook, true)? else { return Ok(false) };
-    let podman = rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get());
-    road::serve(config, id, &asked, hook, podman.unsigned_abs())?;
-    Ok(true)
+    road::find(config, &settings, hook, true)
 }
 
-/// Keeps what is wrong, and leaves a hook that tells it.
-fn refuse(config: &mut Value, id: &ClaimId, hook: &str, error: Error) -> Result<(), Error> {
+/// Keeps what is wrong, and answers a configuration with a hook that tells it.
+fn refuse(mut config: Value, refused: Refused, hook: &str, error: Error) -> Result<(), Error> {
     // Without a configuration that can be read, the folder is where it is by default.
     let host = program::configuration().map_or_else(|_| Host::default(), |(_, host)| host);
-    Refused::new(id.clone(), &error.line())
-        .keep(&host)
-        .map_err(|unkept| Error::Unkept { cause: Box::new(error), unkept })?;
-    Ok(oci::refuse(config, id, hook)?)
+    refused.keep(&host).map_err(|unkept| Error::Unkept { cause: Box::new(error), unkept })?;
+    oci::refuse(&mut config, &refused.id, hook)?;
+    answer(&written(&config)?)
 }
 
 fn written(config: &Value) -> Result<Vec<u8>, Error> {

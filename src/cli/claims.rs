@@ -4,15 +4,25 @@ use super::answer::{Answer, AnswerArgs, Failure, table};
 use crate::claim::store::Store;
 use crate::claim::{Claim, Owner, Phase};
 use crate::host::Host;
+use crate::refused::Refused;
 use clap::Args;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 #[derive(Debug, Args)]
 pub(super) struct Claims {
+    /// The containers that were not started, and why: the newest hundred since the machine started
+    #[arg(long)]
+    refused: bool,
     #[command(flatten)]
     answer: AnswerArgs,
 }
 
 pub(super) fn run(host: &Host, args: &Claims) -> Result<Answer, Failure> {
+    if args.refused {
+        let all = Refused::all(host);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        return Ok(Answer::text(args.answer.render(&all, || tell_refused(&all, now))?));
+    }
     let claims = Store::look(host)?.claims()?;
     Ok(Answer::text(args.answer.render(&claims, || tell(&claims))?))
 }
@@ -49,5 +59,65 @@ fn owner(owner: &Owner) -> String {
         Owner::Container { container, process, .. } => {
             format!("container {} (process {})", container.id, process.pid)
         }
+    }
+}
+
+/// Ids of containers are hex digits, as a rule; the first twelve are what engines show.
+const SHOWN_OF_ID: usize = 12;
+
+fn tell_refused(refused: &[Refused], now: u64) -> String {
+    if refused.is_empty() {
+        return "no refusals\n".to_owned();
+    }
+    let heading = ["WHEN", "CONTAINER", "REQUEST", "WHY"].map(str::to_owned).to_vec();
+    let cell = |text: Option<&String>| text.map_or_else(|| "-".to_owned(), |text| printable(text));
+    let rows = refused.iter().map(|one| {
+        let container = cell(one.container.as_ref()).chars().take(SHOWN_OF_ID).collect();
+        let when = ago(now.saturating_sub(one.time));
+        vec![when, container, cell(one.requests.as_ref()), printable(&one.refused)]
+    });
+    table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>())
+}
+
+/// Without what could move a terminal's cursor: a container's author may have written it.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn ago(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s ago"),
+        60..3_600 => format!("{} min ago", seconds / 60),
+        3_600..86_400 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_with_their_age_and_without_control_characters() {
+        let refused = |time, container: Option<&str>, requests: Option<&str>| Refused {
+            time,
+            container: container.map(str::to_owned),
+            requests: requests.map(str::to_owned),
+            ..Refused::new("c".parse().unwrap(), "no GPU here is 7")
+        };
+        let all = [
+            refused(1_000, Some("0123456789abcdef"), Some("exclusive @7")),
+            refused(900, Some("\u{1b}[2J"), None),
+            refused(0, None, None),
+        ];
+        assert_eq!(
+            tell_refused(&all, 1_003),
+            "WHEN        CONTAINER     REQUEST       WHY\n\
+             3 s ago     0123456789ab  exclusive @7  no GPU here is 7\n\
+             1 min ago    [2J          -             no GPU here is 7\n\
+             16 min ago  -             -             no GPU here is 7\n"
+        );
+        assert_eq!(tell_refused(&[], 0), "no refusals\n");
+        assert_eq!([ago(7_200), ago(200_000)], ["2 h ago", "2 d ago"]);
     }
 }

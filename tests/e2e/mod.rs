@@ -10,6 +10,7 @@ mod ground;
 mod live;
 mod metrics;
 mod mps;
+mod rootless;
 mod runtime_configure;
 mod site;
 mod static_cdi;

@@ -5,6 +5,7 @@
 //! They know one configuration, `/etc/divvy/config.yaml`: each test has a mount namespace with an /etc and a
 //! /run of its own.
 
+mod document;
 mod hostile;
 mod precreate;
 mod runtime;

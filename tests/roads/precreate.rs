@@ -48,4 +48,16 @@ fn a_refusal_goes_into_a_hook_that_tells_it() {
         assert!(kept.refused.contains(words), "{}", kept.refused);
         assert_eq!(ground.claims(), "no claims\n");
     }
+    let told = |form: &str| {
+        let mut command = ground.node.divvy();
+        let output = command.args(["claims", "--refused", "--output", form]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let table = told("table");
+    assert!(table.starts_with("WHEN"), "{table}");
+    let line = table.lines().nth(2).unwrap();
+    assert!(line.contains("exclusive @7") && line.contains("no GPU here is 7"), "{table}");
+    let list: Value = serde_json::from_str(&told("json")).unwrap();
+    assert_eq!(list.as_array().unwrap().len(), 2);
+    assert_eq!(list[1]["requests"], "exclusive @7");
 }

@@ -45,9 +45,12 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     let work = CreateRuntime::parse(args)?;
     let mut state = state::read(std::io::stdin().lock())?;
     let (settings, host) = program::configuration()?;
-    if let CreateRuntime::Refused(id) = work {
-        return Err(Error::Refused(Refused::read(&host, &id)?.refused));
-    }
+    let requests = match work {
+        CreateRuntime::Refused(id) => {
+            return Err(Error::Refused(Refused::read(&host, &id)?.refused));
+        }
+        CreateRuntime::Request(requests) => requests,
+    };
     if let Some(bundle) = process::bundle_of_runtime(&host, &state) {
         state.bundle = bundle;
     }
@@ -57,6 +60,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
         // Under crun nobody sees what a hook says.
         let kept = Refused {
             container: Some(container.id.chars().take(128).collect()),
+            requests: Some(requests.to_string()),
             ..Refused::new(ClaimId::of_container(&container), &error.line())
         };
         let _ = kept.keep(&host);
