@@ -41,7 +41,7 @@ fn what_exists_is_served(mut bed: Bed, runtime: &str) {
     let run = |device: &str| {
         format!(
             "somebody_runs podman --runtime {runtime} run --rm --device {device} localhost/busybox:1 \
-             sh -c 'for node in /dev/nvidia[01] /dev/nvidia-caps/*; do [ ! -e $node ] || cat $node; done; env | grep ^CUDA; ls -x /run/nvidia-mps; true' 2>&1"
+             sh -c 'exec 2>&1; for node in /dev/nvidia[01] /dev/nvidia-caps/*; do [ ! -e $node ] || cat $node; done; env | grep ^CUDA; ls -x /run/nvidia-mps; true' 2>&1"
         )
     };
     for (device, nodes) in
@@ -56,7 +56,10 @@ fn what_exists_is_served(mut bed: Bed, runtime: &str) {
     let refused = bed.run(&run("divvy/gpu=exclusive"));
     assert_ne!(refused.code, 0, "{refused}");
     if runtime == "runc" {
-        assert!(refused.stdout.contains("let root make the claim with `divvy prepare`"), "{refused}");
+        assert!(
+            refused.stdout.contains("let root make the claim with `divvy prepare`"),
+            "{refused}"
+        );
     }
     let left = bed.run("divvy release clients slice && divvy claims").ok();
     assert!(left.ends_with("no claims\n"), "{left}");
