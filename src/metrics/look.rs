@@ -38,7 +38,7 @@ pub fn look(
         uptime_ms: host.uptime_ms(),
         ..Seen::default()
     };
-    match driver(host, &mut seen) {
+    match driver(host, &mut seen, &mut notes) {
         Ok(inventory) => seen.inventory = Some(inventory),
         Err(error) => notes.push(error.to_string()),
     }
@@ -51,15 +51,22 @@ pub fn look(
     Ok((seen, notes))
 }
 
-fn driver(host: &Host, seen: &mut Seen) -> Result<Inventory, InventoryError> {
+fn driver(
+    host: &Host,
+    seen: &mut Seen,
+    notes: &mut Vec<String>,
+) -> Result<Inventory, InventoryError> {
     let session: Session = inventory::open(host)?;
     let inventory = inventory::read(&session, Scope::Full)?;
     let since = SystemTime::now() - RECENT;
     let since = since.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_micros());
     let since = u64::try_from(since).unwrap_or(0);
     for gpu in &inventory.gpus {
-        if let Some(samples) = inventory::utilization(&session, gpu, since)? {
-            seen.utilization.insert(gpu.uuid.clone(), samples);
+        match inventory::utilization(&session, gpu, since) {
+            Ok(Some(samples)) => drop(seen.utilization.insert(gpu.uuid.clone(), samples)),
+            Ok(None) => {}
+            // The others are measured all the same.
+            Err(error) => notes.push(error.to_string()),
         }
     }
     Ok(inventory)

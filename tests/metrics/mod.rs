@@ -140,6 +140,22 @@ fn without_a_driver_the_file_says_so() {
 }
 
 #[test]
+fn a_gpu_that_does_not_answer_takes_nothing_from_the_others() {
+    let node = create(&["--no-nodes", "--gpu", "T4:3"]);
+    node.change("lose", &["0"]);
+    node.faults("nvmlDeviceGetProcessUtilization:1:15\n");
+    let own = std::process::id().to_string();
+    for gpu in ["1", "2"] {
+        node.change("process", &[gpu, "add", &own, "1048576"]);
+    }
+    let text = metrics(&node, &[]);
+    assert_eq!(value(&text, "divvy_driver_up"), 1.0);
+    assert_eq!(value(&text, "divvy_gpus_unusable"), 1.0);
+    assert_eq!(text.matches("divvy_gpu_info{").count(), 2);
+    assert_eq!(text.matches("divvy_other_memory_bytes{").count(), 2);
+}
+
+#[test]
 fn looking_leaves_no_trace() {
     let node = create(&["--no-nodes", "--gpu", "T4"]);
     let state = node.host().state_dir;
