@@ -45,10 +45,12 @@ pub(super) fn run(host: &Host, args: &LabelsArgs) -> Result<Answer, Failure> {
     let nvml = inventory::open(host)?;
     let inventory = inventory::read(&nvml, Scope::Devices)?;
     let attributes = inventory::attributes(&nvml, &inventory)?;
+    let cliques = inventory::cliques(&nvml, &inventory)?;
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
     let labels = Labels::of(&Facts {
         inventory: &inventory,
         attributes: &attributes,
+        cliques: &cliques,
         host,
         config: &Config::load(&host.config)?,
         strategy: match args.mig_strategy {

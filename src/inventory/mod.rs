@@ -7,6 +7,8 @@ mod boards;
 mod capabilities;
 #[cfg(feature = "nvml")]
 mod driver;
+#[cfg(feature = "nvml")]
+mod fabric;
 mod gpu;
 #[cfg(feature = "nvml")]
 mod instances;
@@ -21,6 +23,8 @@ mod utilization;
 #[cfg(feature = "nvml")]
 pub use attributes::attributes;
 pub use capabilities::{Capabilities, CapabilityError};
+#[cfg(feature = "nvml")]
+pub use fabric::cliques;
 pub use gpu::{ComputeMode, Gpu, Inventory, PciAddress, PciIds, Process, Unusable, Utilization};
 pub use mig::{
     Attributes, CapabilityMinors, ComputeInstance, ComputeProfile, Engines, GpuInstance, Mig,

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::host::Host;
 use crate::inventory::{Attributes, Inventory};
 use serde::{Serialize, Serializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the keys begin with.
 const DOMAIN: &str = "nvidia.com";
@@ -53,6 +53,8 @@ pub struct Facts<'a> {
     pub inventory: &'a Inventory,
     /// What the MIG devices have, by UUID. One that isn't here has gone, and isn't counted.
     pub attributes: &'a BTreeMap<String, Attributes>,
+    /// The NVLink cliques that its GPUs belong to, as `CLUSTER-UUID.CLIQUE`.
+    pub cliques: &'a BTreeSet<String>,
     /// The machine.
     pub host: &'a Host,
     /// How GPUs are shared.

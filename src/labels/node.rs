@@ -12,10 +12,23 @@ pub(super) fn put(labels: &mut Labels, facts: &Facts<'_>) {
     labels.put("gpu.machine", plain(facts.host.machine().as_deref().unwrap_or(UNKNOWN)));
     labels.put("gpu.mode", mode(facts));
     put_versions(labels, facts);
+    put_clique(labels, facts);
     let gpus = &facts.inventory.gpus;
     labels.put("mig.capable", gpus.iter().any(|gpu| gpu.mig.is_some()));
     let mps = gpus.iter().filter_map(|gpu| sharing::share(facts.config, gpu));
     labels.put("mps.capable", mps.into_iter().any(|share| share.strategy == Strategy::Mps));
+}
+
+/// The NVLink clique, where all GPUs that are in one are in the same.
+fn put_clique(labels: &mut Labels, facts: &Facts<'_>) {
+    match facts.cliques.iter().collect::<Vec<_>>()[..] {
+        [] => {}
+        [clique] => labels.put("gpu.clique", clique),
+        ref several => labels.notes.push(format!(
+            "the node's GPUs are in {} NVLink cliques, so there is no label of one",
+            several.len()
+        )),
+    }
 }
 
 /// Whether the GPUs are there to compute or to draw, by their PCI class, where all have one.

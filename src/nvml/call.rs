@@ -59,6 +59,7 @@ plain!(
     c::nvmlProcessInfo_v2_t,
     c::nvmlProcessUtilizationSample_t,
     c::nvmlDeviceAttributes_t,
+    c::nvmlGpuFabricInfo_t,
     c::nvmlGpuInstancePlacement_t,
     c::nvmlGpuInstanceProfileInfo_t,
     c::nvmlGpuInstanceProfileInfo_v2_t,

@@ -7,6 +7,7 @@
 mod call;
 mod device;
 mod error;
+mod fabric;
 mod instance;
 mod process;
 mod profile;
@@ -14,6 +15,7 @@ mod session;
 
 pub use device::{Activation, ComputeMode, Device, MigAttributes, MigMode, Pci};
 pub use error::{Code, NvmlError};
+pub use fabric::Fabric;
 pub use instance::{ComputeInstance, ComputeInstanceInfo, GpuInstance, GpuInstanceInfo};
 pub use process::{GpuProcess, ProcessUtilization};
 pub use profile::{ComputeInstanceProfile, GpuInstanceProfile, Slices};

@@ -81,6 +81,26 @@ pub struct Gpu {
     /// MIG devices that exist when the node starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mig_devices: Vec<MigDevice>,
+    /// The NVLink fabric that it has joined, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fabric: Option<Fabric>,
+}
+
+/// A place in an NVLink fabric of several nodes.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Fabric {
+    /// The bytes of the cluster's UUID.
+    pub cluster: [u8; 16],
+    /// The clique in it.
+    pub clique: u32,
+    /// `nvmlGpuFabricState_t`: 2 while it is joining, 3 when it has joined.
+    #[serde(default = "joined")]
+    pub state: u8,
+}
+
+fn joined() -> u8 {
+    3
 }
 
 /// A MIG device that exists when the node starts.

@@ -9,6 +9,7 @@
 mod compute;
 mod device;
 mod event;
+mod fabric;
 mod handle;
 mod instance;
 mod pointer;

@@ -107,6 +107,7 @@ fn gpu(index: usize, board: &Board, mig: bool) -> Gpu {
         lost: false,
         time_slice: true,
         mig_devices: vec![],
+        fabric: None,
     }
 }
 
