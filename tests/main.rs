@@ -14,6 +14,7 @@ mod hook;
 mod inventory;
 mod labels;
 mod metrics;
+mod mig;
 mod packaging;
 mod placement;
 mod proofs;

@@ -36,7 +36,7 @@ pub fn room(mig: &Mig, taken: &[Taken], profile: &Profile) -> u32 {
 }
 
 /// Whether the media engines suffice: 1g.6gb+me and 2g.12gb+me share an A30's only JPEG decoder.
-pub(super) fn engines_left(mig: &Mig, taken: &[Taken], profile: &Profile) -> bool {
+fn engines_left(mig: &Mig, taken: &[Taken], profile: &Profile) -> bool {
     let engines = |id: u32| mig.profiles.iter().find(|p| p.id == id).map(|p| p.engines);
     let wanted = taken.iter().filter_map(|(_, id)| engines(*id)).chain([profile.engines]);
     let wanted: Vec<Engines> = wanted.collect();

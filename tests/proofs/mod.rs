@@ -5,6 +5,7 @@
 mod answers;
 mod bed;
 mod crash;
+mod layouts;
 mod model;
 mod others;
 mod scenes;

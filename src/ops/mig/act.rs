@@ -1,7 +1,7 @@
 //! Carries plans out, and remembers what it did.
 
 use crate::claim::store::{Store, StoreError};
-use crate::inventory::{Inventory, Placement, ProfileName};
+use crate::inventory::{Gpu, Inventory, Placement, ProfileName};
 use crate::plan::layout::{GpuPlan, Instance, Step};
 use crate::share::layout::{self as instances, ModeSet, Nodes, Standing};
 use crate::share::{Node, ShareError, Undone};
@@ -108,6 +108,25 @@ impl<'a> Work<'a> {
         for step in &plan.steps {
             let failed = |cause| Failed { what: step.to_string(), cause };
             self.step(&plan.uuid, step).map_err(failed)?;
+        }
+        let failed = |cause| Failed { what: "make the nodes of what stays".to_owned(), cause };
+        gpu.map_or(Ok(()), |gpu| self.nodes_of_what_stays(gpu, plan).map_err(failed))
+    }
+
+    /// MIG devices that stay may lack nodes: who made them may have made none, or a crash came before.
+    fn nodes_of_what_stays(&mut self, gpu: &Gpu, plan: &GpuPlan) -> Result<(), Cause> {
+        let gone: BTreeSet<&str> = (plan.steps.iter())
+            .filter_map(|step| match step {
+                Step::DestroyComputeInstance { uuid, .. } => Some(uuid.as_str()),
+                _ => None,
+            })
+            .collect();
+        for instance in gpu.mig.iter().flat_map(|mig| &mig.instances) {
+            let stay = instance.compute_instances.iter();
+            for compute in stay.filter(|compute| !gone.contains(compute.uuid.as_str())) {
+                let nodes = instances::make_nodes(self.node, &gpu.uuid, instance.id, compute.id)?;
+                self.done.extend((!nodes.is_empty()).then_some(Done::MadeNodes { nodes }));
+            }
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What GPUs can be cut into, and how much of it is left.
 
 use crate::inventory::{Engines, Inventory, Placement, ProfileName};
-use crate::plan::layout;
+use crate::plan::capacity::{self, Taken};
 use serde::Serialize;
 
 /// The profiles of one GPU.
@@ -51,7 +51,10 @@ pub fn profiles(inventory: &Inventory) -> Vec<GpuProfiles> {
     let of_gpu = |gpu: &crate::inventory::Gpu| {
         let mig = gpu.mig.as_ref();
         let rows = mig.into_iter().flat_map(|mig| {
-            mig.profiles.iter().map(|profile| ProfileRow {
+            let instances = mig.instances.iter();
+            let taken: Vec<Taken> =
+                instances.map(|instance| (instance.placement, instance.profile_id)).collect();
+            mig.profiles.iter().map(move |profile| ProfileRow {
                 name: profile.name.clone(),
                 id: profile.id,
                 slices: profile.name.slices,
@@ -59,7 +62,7 @@ pub fn profiles(inventory: &Inventory) -> Vec<GpuProfiles> {
                 multiprocessors: profile.multiprocessors,
                 engines: profile.engines,
                 most: profile.max_instances,
-                free: if mig.enabled { layout::room_for(mig, profile) } else { 0 },
+                free: if mig.enabled { capacity::room(mig, &taken, profile) } else { 0 },
                 placements: profile.placements.clone(),
                 parts: profile.compute_profiles.iter().map(|part| part.slices).collect(),
             })

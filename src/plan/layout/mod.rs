@@ -20,10 +20,9 @@ pub use select::{Note, Selection, Target, select};
 pub use steps::{Instance, Step};
 
 use super::Node;
-use super::capacity::engines_left;
 use super::table::GeometryMemo;
 use crate::compat::mig_parted::Want;
-use crate::inventory::{Gpu, Mig, Placement, Profile};
+use crate::inventory::{Gpu, Mig};
 use goal::Piece;
 use serde::Serialize;
 use standing::Standing;
@@ -125,26 +124,6 @@ pub fn plan(
         obstacles,
     };
     Ok(planned.map(|()| plan).map_err(refusal))
-}
-
-/// How many more of a profile a GPU could be given beside what stands on it.
-pub fn room_for(mig: &Mig, profile: &Profile) -> u32 {
-    let mut standing: Vec<(Placement, u32)> =
-        mig.instances.iter().map(|instance| (instance.placement, instance.profile_id)).collect();
-    // By their ends: so the most fit.
-    let mut places = profile.placements.clone();
-    places.sort_unstable_by_key(|place| place.start + place.size);
-    let mut room = 0;
-    for place in places {
-        let alike = standing.iter().filter(|(_, id)| *id == profile.id).count();
-        let free = standing.iter().all(|(there, _)| !there.overlaps(place));
-        let possible = alike < profile.max_instances as usize;
-        if free && possible && engines_left(mig, &standing, profile) {
-            standing.push((place, profile.id));
-            room += 1;
-        }
-    }
-    room
 }
 
 /// A GPU that can do MIG.

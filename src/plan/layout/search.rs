@@ -1,7 +1,7 @@
 //! The way that destroys the least.
 
 use super::goal::Piece;
-use super::standing::Standing;
+use super::standing::{Part, Standing};
 use super::{Board, LayoutError};
 use crate::compat::mig_parted::Entry;
 use crate::inventory::{Engines, Mig, Placement};
@@ -25,17 +25,33 @@ impl Way {
 
 /// Of a piece that an instance is to be: the positions of the compute instances that stay, and the slices
 /// of those to be made, the largest first.
+///
+/// The driver finds a place for one slice wherever one is free, but several must be free side by side: so
+/// where a larger one is to be made, only what is in use stays.
 pub(super) fn parts(standing: &Standing<'_>, piece: &Piece<'_>) -> (Vec<usize>, Vec<u32>) {
+    let (stay, wanted) = matched(standing, piece, |_| true);
+    match wanted.iter().all(|slices| *slices == 1) {
+        true => (stay, wanted),
+        false => matched(standing, piece, |part| part.in_use),
+    }
+}
+
+fn matched(
+    standing: &Standing<'_>,
+    piece: &Piece<'_>,
+    may_stay: impl Fn(&Part<'_>) -> bool,
+) -> (Vec<usize>, Vec<u32>) {
     let mut wanted = piece.compute.clone();
     let mut stay = Vec::new();
     // What is in use is matched first, so that an idle one like it goes in its stead.
-    let mut order: Vec<usize> = (0..standing.compute.len()).collect();
-    order.sort_by_key(|n| !standing.compute.get(*n).is_some_and(|part| part.in_use));
-    for n in order {
-        let slices = standing.compute.get(n).map(|part| part.slices);
-        if let Some(at) = wanted.iter().position(|wanted| Some(*wanted) == slices) {
-            wanted.remove(at);
-            stay.push(n);
+    for in_use in [true, false] {
+        for (n, part) in standing.compute.iter().enumerate() {
+            let counts = part.in_use == in_use && may_stay(part);
+            let at = wanted.iter().position(|wanted| counts && *wanted == part.slices);
+            if let Some(at) = at {
+                wanted.remove(at);
+                stay.push(n);
+            }
         }
     }
     (stay, wanted)

@@ -70,6 +70,16 @@ fn a_gpu_instance_that_is_right_is_parted_anew_without_being_destroyed() {
     assert_eq!(world.steps("1c.3g.20gb: 3, 3g.20gb: 1"), [""; 0]);
 }
 
+/// Two slices side by side are free for sure only where all parts are made anew.
+#[test]
+fn idle_parts_make_room_for_a_larger_one() {
+    let mut world = a100(&[]);
+    world.add("3g.20gb@0", &[1, 1]);
+    let steps = world.steps("2c.3g.20gb: 1, 1c.3g.20gb: 1");
+    assert_eq!(steps.len(), 4, "{steps:?}");
+    assert_eq!(steps[2], "create a compute instance (2c) in 3g.20gb at 0");
+}
+
 #[test]
 fn a_gpu_instance_without_compute_instances_gets_its_own() {
     let mut world = a100(&[]);
