@@ -50,6 +50,12 @@ pub enum ShareError {
         /// The GPU.
         gpu: String,
     },
+    /// A whole GPU that was planned with is in MIG mode by now. Planning again may find another.
+    #[error("MIG mode of {gpu} was turned on by somebody else meanwhile; try again")]
+    MigOn {
+        /// The GPU.
+        gpu: String,
+    },
     /// The driver won't change MIG mode.
     #[error("the driver doesn't turn {} MIG mode of {gpu}: {code}", if *on { "on" } else { "off" })]
     MigRefused {

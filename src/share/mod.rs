@@ -17,7 +17,7 @@ mod time_slicing;
 
 pub use error::ShareError;
 
-use crate::claim::{Before, Device, Entry, Outcome, Step, Target};
+use crate::claim::{Before, Device, Entry, Outcome, Purpose, Step, Target};
 use crate::host::Host;
 use crate::nvml::{self, Code, NvmlError, Session};
 use mig::{Begun, Wanted, WantedCompute};
@@ -237,6 +237,24 @@ fn uuid_of<'d>(device: &'d Device, target: &'d Target) -> Option<&'d str> {
             mig.existing.as_deref().or_else(made)
         }
     }
+}
+
+/// Sees that the whole GPUs of a record are whole: another program may have turned MIG mode on since they
+/// were planned with.
+///
+/// # Errors
+/// [`ShareError::MigOn`] is one that another plan may avoid.
+pub fn check_whole(node: &Node<'_>, device: &Device) -> Result<(), ShareError> {
+    if device.purpose == Purpose::MigMode {
+        return Ok(());
+    }
+    for target in device.targets.iter().filter(|target| target.mig.is_none()) {
+        let mode = node.nvml.device_by_uuid(&target.gpu)?.mig_mode()?;
+        if mode.is_some_and(|mode| mode.current) {
+            return Err(ShareError::MigOn { gpu: target.gpu.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// The target of a record that is on that GPU.

@@ -1,7 +1,11 @@
 //! Live claims are respected, and nobody meets on a GPU.
 
 use super::Site;
+use divvy::claim::store::Store;
+use std::collections::BTreeSet;
+use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
 const BALANCED: (&str, &str) = ("a100-40gb.yaml", "all-balanced");
 
@@ -43,8 +47,6 @@ fn a_claims_device_stands_through_a_layout() {
 fn what_a_layout_makes_can_be_claimed_and_is_held_then() {
     let site = a100();
     site.apply(BALANCED, &[]).done();
-    let uuids = site.divvy(&["cdi", "generate", "--output", "json"]).code;
-    assert!(uuids.is_some());
     let shown = site.node.change("show", &[]);
     let after = shown.split("3g.20gb@4").nth(1).unwrap();
     let uuid = after.lines().nth(1).unwrap().split_whitespace().last().unwrap();
@@ -80,6 +82,40 @@ fn claims_that_a_reboot_outlived_are_in_nobodys_way() {
     site.node.change("reboot", &[]);
     site.apply(BALANCED, &[]).done();
     assert_eq!(site.instances().len(), 4);
+}
+
+/// A claim turned MIG mode on, and would turn it off again; the layout wants it on.
+#[test]
+fn mig_mode_of_claims_stays_for_a_layout() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--managed"]);
+    site.divvy(&["prepare", "--claim", "one", "mig:1g.10gb"]).done();
+    site.apply_text("[{devices: all, mig-enabled: true, mig-devices: {1g.10gb: 1}}]", &[]).done();
+    site.divvy(&["release", "one"]).done();
+    assert_eq!(site.instances(), [""; 0]);
+    assert!(site.node.change("show", &[]).contains("MIG on"));
+    assert_eq!(site.divvy(&["reconcile"]).done(), "nothing to mend\n");
+}
+
+/// A claim that is planned on a whole GPU and has to wait for it, while the GPU is cut.
+#[test]
+fn a_gpu_that_is_cut_meanwhile_is_not_granted_whole() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--managed"]);
+    let store = Store::open(&site.node.host()).unwrap();
+    let uuid = site.node.session().device(0).unwrap().uuid().unwrap();
+    let lock = store.lock_gpus(&BTreeSet::from([uuid.as_str()]), Duration::from_secs(9)).unwrap();
+    let mut prepare = site.node.divvy();
+    prepare.args(["prepare", "--claim", "job", "exclusive"]).stderr(Stdio::piped());
+    let prepare = prepare.spawn().unwrap();
+    while store.claims().unwrap().is_empty() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    site.node.change("mig", &["0", "on"]);
+    drop(lock);
+    let output = prepare.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("MIG"), "{said}");
+    assert!(store.claims().unwrap().is_empty());
 }
 
 /// Claims and layouts at once: every claim has what it was granted, and every layout that was applied holds

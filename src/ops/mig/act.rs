@@ -1,6 +1,7 @@
 //! Carries plans out, and remembers what it did.
 
 use crate::claim::store::{Store, StoreError};
+use crate::claim::{Device, MigTarget, Purpose, Target};
 use crate::inventory::{Gpu, Inventory, Placement, ProfileName};
 use crate::plan::layout::{GpuPlan, Instance, Step};
 use crate::share::layout::{self as instances, ModeSet, Nodes, Standing};
@@ -134,6 +135,7 @@ impl<'a> Work<'a> {
     fn step(&mut self, gpu: &str, step: &Step) -> Result<(), Cause> {
         match step {
             Step::SetMigMode { on } => {
+                self.nobody_claims(gpu, |device, _| device.purpose != Purpose::MigMode)?;
                 // Whether it comes at once or with a reset, the plan knows.
                 let (ModeSet::Now | ModeSet::AfterReset) =
                     instances::set_mig_mode(self.node, gpu, *on)?;
@@ -141,7 +143,11 @@ impl<'a> Work<'a> {
                 Ok(())
             }
             Step::DestroyComputeInstance { instance, id, profile_id, uuid, .. } => {
-                self.nobody_claims(gpu, instance.placement, uuid)?;
+                let there = |mig: &MigTarget| {
+                    mig.placement == instance.placement
+                        && mig.existing.as_ref().is_none_or(|there| there == uuid)
+                };
+                self.nobody_claims(gpu, |_, target| target.mig.as_ref().is_some_and(there))?;
                 self.destroy_compute(gpu, instance, (*id, *profile_id, uuid))
             }
             Step::DestroyGpuInstance { instance } => self.destroy_instance(gpu, instance),
@@ -154,17 +160,19 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// A claim that was made between the plan and now, before the GPU's lock was asked for, is respected.
-    fn nobody_claims(&self, gpu: &str, at: Placement, uuid: &str) -> Result<(), Cause> {
-        let claims = self.store.claims_on(&BTreeSet::from([gpu]))?;
-        for claim in claims {
+    /// A claim that was made between the plan and now, and waits for the GPU's lock, is respected.
+    fn nobody_claims(
+        &self,
+        gpu: &str,
+        stands_on: impl Fn(&Device, &Target) -> bool,
+    ) -> Result<(), Cause> {
+        for claim in self.store.claims_on(&BTreeSet::from([gpu]))? {
             let devices = self.store.devices_of(std::slice::from_ref(&claim))?;
-            let targets = devices.iter().flat_map(|device| &device.targets);
-            let mut on_it = targets.filter(|target| target.gpu == gpu).flat_map(|t| &t.mig);
-            let has = |mig: &crate::claim::MigTarget| {
-                mig.placement == at && mig.existing.as_ref().is_none_or(|there| there == uuid)
-            };
-            if on_it.any(has) {
+            let there = devices.iter().any(|device| {
+                let mut here = device.targets.iter().filter(|target| target.gpu == gpu);
+                here.any(|target| stands_on(device, target))
+            });
+            if there {
                 return Err(Cause::Claimed(claim.id.to_string()));
             }
         }

@@ -3,8 +3,9 @@
 use super::act::Work;
 use super::{MigError, mode_change};
 use crate::claim::repair::{self, Now, Verdict};
-use crate::claim::store::Store;
-use crate::compat::mig_parted::Entry;
+use crate::claim::store::{Store, StoreError};
+use crate::claim::{Before, Purpose};
+use crate::compat::mig_parted::{Entry, Want};
 use crate::config::Config;
 use crate::inventory::{self, Inventory, Scope};
 use crate::ops::release::{self, When};
@@ -88,8 +89,27 @@ pub fn apply(
             return Err(MigError::Act(Box::new(work.undo(plan, cause))));
         }
     }
+    for target in select(ask.entries, &inventory)?.targets {
+        if matches!(target.entry.want, Want::On(_)) {
+            keep_mode(store, &target.gpu.uuid)?;
+        }
+    }
     let state = plans.iter().map(state_of).max();
     Ok(Report { state: Some(state.unwrap_or(State::Success)), gpus: plans, notes })
+}
+
+/// MIG mode that was turned on for claims would go off with the last of them. The layout wants it on: it is
+/// no longer theirs to undo.
+fn keep_mode(store: &Store, gpu: &str) -> Result<(), StoreError> {
+    for mut device in store.devices()? {
+        if device.purpose == Purpose::MigMode && device.on_gpu(gpu) {
+            for entry in device.steps.iter_mut().filter(|entry| entry.outcome.is_some()) {
+                entry.before = Some(Before::MigMode(true));
+            }
+            store.save_device(&device)?;
+        }
+    }
+    Ok(())
 }
 
 fn state_of(plan: &GpuPlan) -> State {

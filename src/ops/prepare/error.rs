@@ -85,11 +85,11 @@ impl PrepareError {
         }
     }
 
-    /// Whether another program took the place that the plan had chosen, and nothing else is wrong.
+    /// Whether another program took the place or the GPU that the plan had chosen, and nothing else is wrong.
     pub(super) fn overtaken(&self) -> bool {
         match self {
             PrepareError::Step(error) => {
-                matches!(&**error, StepError::Share(error) if matches!(**error, ShareError::NoRoom { .. }))
+                matches!(&**error, StepError::Share(error) if matches!(**error, ShareError::NoRoom { .. } | ShareError::MigOn { .. }))
             }
             _ => false,
         }

@@ -6,11 +6,11 @@ use crate::claim::store::{Store, StoreError};
 use crate::claim::{Claim, Device, Phase};
 use crate::config::Level;
 use crate::ops::grant::{self, Grant};
-use crate::ops::journal;
+use crate::ops::journal::{self, StepError};
 use crate::ops::release::{self, When};
 use crate::ops::spec_file;
 use crate::request::MpsLimits;
-use crate::share::{Node, ShareError, mps};
+use crate::share::{self, Node, ShareError, mps};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -45,7 +45,9 @@ fn make(
     let mut by_passable = BTreeSet::new();
     for id in devices {
         if let Some(mut device) = store.device(id)? {
-            journal::make(node, store, &mut device)
+            share::check_whole(node, &device)
+                .map_err(StepError::from)
+                .and_then(|()| journal::make(node, store, &mut device))
                 .map_err(|error| PrepareError::Step(Box::new(error)))?;
             by_passable.extend(device.without_compute_mode().then_some(device.id));
         }
