@@ -1,6 +1,6 @@
 # The commands of this repository; what each does is in tools/ and tests/.
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-fast test-engines siege bench install uninstall clean
+.PHONY: help demo build test test-fast test-engines siege bench packages reproducible install uninstall clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,12 @@ siege: ## kill divvy at every step, fail every driver call, random lives (about 
 
 bench: ## measure (PEER_BIN=dir with nvidia-ctk and nvidia-cdi-hook: side by side)
 	@tools/bench
+
+packages: ## a .deb and an .rpm of what make build built, in target/packages
+	@tools/packages
+
+reproducible: ## build everything twice, in two places, and compare the packages
+	@tools/reproducible
 
 install: ## put what make build built in place (PREFIX=/usr DESTDIR=)
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' tools/install install

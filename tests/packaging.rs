@@ -1,6 +1,9 @@
 //! `make install` and `make uninstall`, and the units, rules and files that they put in place.
 
 use crate::support::skip;
+use divvy::config::Config;
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -184,4 +187,65 @@ fn run_folders_are_made_as_the_state_wants_them() {
     assert!(output.status.success(), "{said}");
     let mode = |path: &str| fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o7777;
     assert_eq!((mode("run/divvy"), mode("run/cdi")), (0o711, 0o755));
+}
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The keys of the configuration's tables, as its schema has them; not those of the requests in it.
+fn keys(schema: &Value, node: &Value, found: &mut BTreeSet<String>) {
+    if let Some(target) = node.get("$ref").and_then(Value::as_str) {
+        keys(schema, schema.pointer(target.trim_start_matches('#')).unwrap(), found);
+    }
+    for (key, below) in node.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        found.insert(key.clone());
+        if !["shares", "cdi-names", "match"].contains(&key.as_str()) {
+            keys(schema, below, found);
+        }
+    }
+    for part in ["anyOf", "oneOf", "allOf"] {
+        for below in node.get(part).and_then(Value::as_array).into_iter().flatten() {
+            keys(schema, below, found);
+        }
+    }
+    if let Some(items) = node.get("items") {
+        keys(schema, items, found);
+    }
+}
+
+#[test]
+fn the_example_configuration_is_right_and_has_every_key() {
+    let file = repository("packaging/config.yaml");
+    let config = Config::load(&file).unwrap();
+    assert!(config.gpus.len() == 2 && config.shares.len() == 2, "{config:?}");
+    let mut divvy = Command::new(env!("CARGO_BIN_EXE_divvy"));
+    let schema = divvy.args(["config", "schema"]).output().unwrap();
+    let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
+    let mut known = BTreeSet::new();
+    keys(&schema, &schema, &mut known);
+    assert!(known.len() > 20, "{known:?}");
+    let text = fs::read_to_string(file).unwrap();
+    let lines: Vec<&str> = text.lines().map(|line| line.trim_start_matches([' ', '-'])).collect();
+    for key in known {
+        let said = lines.iter().any(|line| line.starts_with(&format!("{key}:")));
+        assert!(said, "the example doesn't have {key}");
+    }
+}
+
+/// The version stands in Cargo.toml; the changelog has a heading for it, and nothing else says one.
+#[test]
+fn the_version_has_its_changelog() {
+    let version = env!("CARGO_PKG_VERSION");
+    let changelog = fs::read_to_string(repository("CHANGELOG.md")).unwrap();
+    let newest = changelog.lines().find_map(|line| line.strip_prefix("## ")).unwrap();
+    assert_eq!(newest.split(' ').next(), Some(version), "the newest heading of CHANGELOG.md");
+    let manifest = fs::read_to_string(repository("Cargo.toml")).unwrap();
+    let said = manifest.lines().filter(|line| *line == format!("version = \"{version}\""));
+    assert_eq!(said.count(), 1);
+    for crate_ in ["cdi", "hooks", "tests/fake-nvml"] {
+        let manifest = repository(crate_).join("Cargo.toml");
+        let text = fs::read_to_string(manifest).unwrap();
+        assert!(text.contains("version.workspace = true"), "{crate_}");
+    }
 }

@@ -59,3 +59,17 @@ locked() {
     "$@"
   ) 9>"$CACHE/$name.lock"
 }
+
+# Programs that cargo installs, unoptimised: they build in a minute instead of five, and have little to do.
+# cargo_tool NAME VERSION: makes sure that the cache has it.
+CARGO_DENY_VERSION=0.20.2
+CARGO_DEB_VERSION=3.8.0
+CARGO_GENERATE_RPM_VERSION=0.21.1
+cargo_tool() {
+  local name=$1 version=$2 has=$CACHE/tools/$1.version
+  [ -x "$CACHE/tools/bin/$name" ] && [ "$(cat "$has" 2>/dev/null)" = "$version" ] && return 0
+  CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=$CACHE/tools/target-$name locked "tools-$name" \
+    cargo install --quiet --locked --debug --force --root "$CACHE/tools" --version "$version" "$name" || return
+  rm -rf "$CACHE/tools/target-$name"
+  say "$version" >"$has"
+}
