@@ -1,6 +1,6 @@
 # The commands of this repository; what each does is in tools/ and tests/.
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-fast test-engines siege bench packages reproducible install uninstall clean
+.PHONY: help demo build test test-fast test-engines siege bench audit packages reproducible install uninstall clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ siege: ## kill divvy at every step, fail every driver call, random lives (about 
 
 bench: ## measure (PEER_BIN=dir with nvidia-ctk and nvidia-cdi-hook: side by side)
 	@tools/bench
+
+audit: ## look for known vulnerabilities in what divvy is built from (needs the network)
+	@tools/audit
 
 packages: ## a .deb and an .rpm of what make build built, in target/packages
 	@tools/packages

@@ -1,5 +1,6 @@
 //! What a command says, and how it ends.
 
+use super::terminal;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -121,19 +122,74 @@ impl AnswerArgs {
     }
 }
 
-/// Lines of cells, each column as wide as its widest cell.
+/// Lines of cells, each column as wide as its widest cell, as far as a terminal has room for that.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
+    fitted(rows, terminal::columns())
+}
+
+/// What stands between two columns.
+const GAP: &str = "  ";
+/// No column is made narrower than this.
+const NARROWEST: usize = 10;
+
+/// The table in so many columns: the widest ones are broken into several lines until it fits.
+fn fitted(rows: &[Vec<String>], room: Option<usize>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+    let mut widths: Vec<usize> = (0..columns).map(width).collect();
+    let gaps = GAP.len() * columns.saturating_sub(1);
+    while room.is_some_and(|room| widths.iter().sum::<usize>() + gaps > room) {
+        let widest = widths.iter_mut().max_by_key(|width| **width);
+        match widest.filter(|width| **width > NARROWEST) {
+            Some(width) => *width -= 1,
+            None => break,
+        }
+    }
+    rows.iter().map(|row| lines(row, &widths)).collect()
+}
+
+/// One row, on as many lines as its longest cell takes.
+fn lines(row: &[String], widths: &[usize]) -> String {
+    let cells: Vec<Vec<String>> =
+        row.iter().zip(widths).map(|(cell, width)| broken(cell, *width)).collect();
+    let height = cells.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    let mut text = String::new();
+    for n in 0..height {
+        let part = |(cell, width): (&Vec<String>, &usize)| {
+            format!("{:width$}", cell.get(n).map_or("", String::as_str), width = *width)
+        };
+        let parts: Vec<String> = cells.iter().zip(widths).map(part).collect();
+        text.push_str(parts.join(GAP).trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A cell in lines of a width, broken between words where that can be, else anywhere.
+fn broken(cell: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in cell.split_inclusive(' ') {
+        let length = word.trim_end().chars().count();
+        if used > 0 && used + length > width {
+            lines.push(String::new());
+            used = 0;
+        }
+        for letter in word.chars() {
+            if used == width && letter != ' ' {
+                lines.push(String::new());
+                used = 0;
+            }
+            if let (true, Some(line)) = (used < width, lines.last_mut()) {
+                line.push(letter);
+                used += 1;
+            }
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -145,7 +201,23 @@ mod tests {
         let rows = [["NAME", "FILE"], ["0", "x.json"], ["GPU-1", "y"]];
         let rows: Vec<Vec<String>> =
             rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
-        assert_eq!(table(&rows), "NAME   FILE\n0      x.json\nGPU-1  y\n");
-        assert_eq!(table(&[]), "");
+        assert_eq!(fitted(&rows, None), "NAME   FILE\n0      x.json\nGPU-1  y\n");
+        assert_eq!(fitted(&rows, Some(80)), fitted(&rows, None));
+        assert_eq!(fitted(&[], Some(1)), "");
+    }
+
+    #[test]
+    fn a_table_fits_its_terminal() {
+        let rows = [vec!["job".to_owned(), "mig:3g.40gb and more".to_owned(), "x".repeat(30)]];
+        for room in [32, 40, 50, 60] {
+            let text = fitted(&rows, Some(room));
+            assert!(text.lines().all(|line| line.chars().count() <= room), "{room}:\n{text}");
+            assert_eq!(text.matches('x').count(), 30, "{text}");
+            for word in ["job", "mig:3g.40", "more"] {
+                assert!(text.contains(word), "{text}");
+            }
+        }
+        // Below what can be read it is wider than the terminal.
+        assert!(fitted(&rows, Some(5)).lines().any(|line| line.len() > 5));
     }
 }

@@ -1,6 +1,7 @@
 //! `divvy doctor`.
 
 use super::answer::{Answer, AnswerArgs, Exit, Failure};
+use super::terminal;
 use crate::claim::store::Store;
 use crate::config::Config;
 use crate::doctor::{
@@ -31,7 +32,8 @@ pub(super) struct Doctor {
 pub(super) fn run(host: &Host, wrong: Option<String>, args: &Doctor) -> Result<Answer, Failure> {
     let root = std::path::absolute(&args.root)?;
     let report = Report::of(&look(host, wrong, &root));
-    let text = args.answer.render(&report, || tell(&report, args.verbose))?;
+    let colour = terminal::colour();
+    let text = args.answer.render(&report, || tell(&report, args.verbose, colour))?;
     match report.level {
         Level::Error => {
             let findings = report.checks.iter().flat_map(|checked| &checked.findings);
@@ -121,7 +123,7 @@ fn engine(found: engines::Found) -> Engine {
 }
 
 /// The worst first: what stands at the end of a long table isn't read.
-fn tell(report: &Report, verbose: bool) -> String {
+fn tell(report: &Report, verbose: bool, colour: bool) -> String {
     let mut found: Vec<(Check, &Finding)> = report
         .checks
         .iter()
@@ -132,7 +134,7 @@ fn tell(report: &Report, verbose: bool) -> String {
     for (check, finding) in &found {
         text.push_str(&format!(
             "{}: {} ({}, {})\n    seen: {}\n    mend: {}\n",
-            finding.level.word(),
+            shown(finding.level, colour),
             finding.what,
             check.word(),
             finding.name.word(),
@@ -148,6 +150,16 @@ fn tell(report: &Report, verbose: bool) -> String {
         }
     }
     text
+}
+
+fn shown(level: Level, colour: bool) -> String {
+    let number = match level {
+        Level::Ok => 32,
+        Level::Note => 36,
+        Level::Warning => 33,
+        Level::Error => 31,
+    };
+    if colour { format!("\x1b[{number}m{}\x1b[0m", level.word()) } else { level.word().to_owned() }
 }
 
 fn in_order(checked: &Checked) -> String {

@@ -1,6 +1,7 @@
 //! What commands that change the node stand on: the driver, the records, the configuration.
 
 use super::answer::{AnswerArgs, Exit, Failure, Form};
+use super::progress;
 use crate::claim::store::{Store, StoreError};
 use crate::config::Config;
 use crate::document::{self, FileError};
@@ -37,7 +38,8 @@ impl<'a> Machine<'a> {
         host: &'a Host,
         store: impl FnOnce(&Host) -> Result<Store, StoreError>,
     ) -> Result<Machine<'a>, Failure> {
-        let settings = Settings::new(std::env::current_exe()?);
+        let settings =
+            Settings { watch: progress::watch(), ..Settings::new(std::env::current_exe()?) };
         Ok(Machine { host, nvml: inventory::open(host)?, settings, store: store(host)? })
     }
 

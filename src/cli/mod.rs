@@ -14,10 +14,12 @@ mod metrics;
 mod mig;
 mod plan;
 mod prepare;
+mod progress;
 mod reconcile;
 mod release;
 mod runtime;
 mod status;
+mod terminal;
 mod usage;
 
 use crate::host::Host;

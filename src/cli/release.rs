@@ -5,7 +5,7 @@ use super::machine::{self, Machine, WaitArgs};
 use crate::claim::{ClaimId, ContainerRef};
 use crate::host::Host;
 use crate::ops::bind::claims_of;
-use crate::ops::release::{ReleaseError, Released, When, release};
+use crate::ops::release::{ReleaseError, Released, When, look, release};
 use crate::suggest::nearest;
 use clap::Args;
 use std::path::PathBuf;
@@ -27,12 +27,15 @@ pub(super) struct Release {
     /// Also a claim that a running container holds
     #[arg(long, conflicts_with = "container")]
     force: bool,
+    /// Say what would be undone, and change nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     wait: WaitArgs,
 }
 
 pub(super) fn run(host: &Host, args: &Release) -> Result<Answer, Failure> {
-    let machine = Machine::open(host)?;
+    let machine = if args.dry_run { Machine::look(host)? } else { Machine::open(host)? };
     let patience = args.wait.patience();
     let (claims, when) = match (&args.container, &args.bundle) {
         (Some(id), Some(bundle)) => {
@@ -42,6 +45,9 @@ pub(super) fn run(host: &Host, args: &Release) -> Result<Answer, Failure> {
         _ if args.force => (args.claims.clone(), When::Always),
         _ => (args.claims.clone(), When::Unbound),
     };
+    if args.dry_run {
+        return would(host, &machine, &claims, when);
+    }
     let mut notes = Vec::new();
     let mut worst: Option<Failure> = None;
     for id in claims {
@@ -67,6 +73,32 @@ pub(super) fn run(host: &Host, args: &Release) -> Result<Answer, Failure> {
             })
         }
     }
+}
+
+/// What a release of these would do.
+fn would(
+    host: &Host,
+    machine: &Machine<'_>,
+    claims: &[ClaimId],
+    when: When,
+) -> Result<Answer, Failure> {
+    let mut answer = Answer::default();
+    for id in claims {
+        let devices = look(host, &machine.store, id, when)
+            .map_err(|error| Failure::new(release_exit(&error), error))?;
+        let Some(devices) = devices else {
+            answer.notes.push(absent(machine, id)?);
+            continue;
+        };
+        answer.text.push_str(&format!("claim {id}: would remove its CDI device\n"));
+        for device in devices {
+            let done = device.steps.iter().rev().filter(|entry| entry.before.is_some());
+            for entry in done {
+                answer.text.push_str(&format!("claim {id}: would undo: {}\n", entry.step));
+            }
+        }
+    }
+    Ok(answer)
 }
 
 /// Nothing to do, and so no mistake; but a mistyped id leaves a claim where somebody wanted none.

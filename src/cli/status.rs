@@ -2,11 +2,11 @@
 
 use super::answer::{Answer, AnswerArgs, Failure};
 use super::machine::Machine;
+use super::terminal;
 use crate::host::Host;
 use crate::inventory::{self, Scope};
 use crate::status::{Status, Style, draw};
 use clap::Args;
-use std::io::IsTerminal;
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -25,8 +25,5 @@ pub(super) fn run(host: &Host, args: &StatusArgs) -> Result<Answer, Failure> {
 
 /// Fits the terminal; colours one, and never where NO_COLOR asks not to.
 fn style() -> Style {
-    let terminal = std::io::stdout().is_terminal();
-    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map(|size| size.ws_col);
-    Style { width: columns.map_or(100, usize::from).max(40), colour }
+    Style { width: terminal::columns().unwrap_or(100).max(40), colour: terminal::colour() }
 }

@@ -1,8 +1,10 @@
 //! Carries out the steps of a device record and undoes them, each written down before and after.
 
+use crate::claim::Step;
 use crate::claim::store::{Store, StoreError};
 use crate::claim::{Device, Entry};
-use crate::share::{self, Node, ShareError, Undone};
+use crate::share::{self, Node, Progress, ShareError, Undone};
+use std::time::Instant;
 
 /// What can't be undone yet, because somebody uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +45,32 @@ impl From<ShareError> for StepError {
     }
 }
 
+/// A step under way, for who watches.
+struct Running {
+    watch: Option<fn(Progress<'_>)>,
+    since: Instant,
+}
+
+impl Running {
+    fn begin(node: &Node, step: &Step, undo: bool) -> Running {
+        let (watch, since) = (node.settings.watch, Instant::now());
+        if let Some(watch) = watch {
+            let device = step.gpu().and_then(|uuid| node.nvml.device_by_uuid(uuid).ok());
+            let gpu = device.and_then(|device| device.index().ok());
+            watch(Progress::Begins { step, gpu, undo });
+        }
+        Running { watch, since }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch {
+            watch(Progress::Over { took: self.since.elapsed() });
+        }
+    }
+}
+
 /// Carries out what is still to do. A step that a crash left open is undone first, then begun anew.
 ///
 /// # Errors
@@ -58,6 +86,7 @@ pub(super) fn make(node: &Node, store: &Store, device: &mut Device) -> Result<()
         {
             return Err(StepError::HalfDone { what: device.steps[n].step.to_string(), pids });
         }
+        let _running = Running::begin(node, &step, false);
         let before = share::observe(node, device, &step)?;
         device.steps[n].before = Some(before.clone());
         store.save_device(device)?;
@@ -81,7 +110,10 @@ pub(super) fn unmake(
         if device.steps[n].before.is_none() {
             continue;
         }
-        if let Undone::InUse { pids } = share::undo(node, device, &device.steps[n])? {
+        let running = Running::begin(node, &device.steps[n].step, true);
+        let undone = share::undo(node, device, &device.steps[n]);
+        drop(running);
+        if let Undone::InUse { pids } = undone? {
             return Ok(Some(InUse { what: device.steps[n].step.to_string(), pids }));
         }
         device.steps[n].before = None;

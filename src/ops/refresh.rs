@@ -142,6 +142,39 @@ pub fn refresh(
     }
 }
 
+/// What a refresh would do; nothing is changed.
+///
+/// # Errors
+/// As for [`refresh`], where generating failed.
+pub fn look(
+    file: PathBuf,
+    generated: Result<Generated, generate::Error>,
+) -> Result<Refreshed, Error> {
+    let old = cdi::read_file(&file).ok();
+    match generated {
+        Ok(generated) => {
+            let text = Format::Json.encode(&generated.spec)?;
+            let outcome = match fs::read(&file) {
+                Ok(there) if there == text.as_bytes() => Outcome::Unchanged,
+                Ok(_) => Outcome::Replaced,
+                Err(_) => Outcome::Created,
+            };
+            Ok(compare(file, outcome, old.as_ref(), Some(&generated.spec), generated.left_out))
+        }
+        Err(generate::Error::NoDevices { reason }) => {
+            let outcome = if file.exists() { Outcome::Removed } else { Outcome::Absent };
+            Ok(compare(
+                file,
+                outcome,
+                old.as_ref(),
+                None,
+                vec![format!("there is no device: {reason}")],
+            ))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn write(file: PathBuf, old: Option<Spec>, generated: Generated) -> Result<Refreshed, Error> {
     let text = Format::Json.encode(&generated.spec)?;
     let outcome = match cdi::write_if_changed(&file, text.as_bytes())? {

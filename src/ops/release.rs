@@ -127,6 +127,31 @@ pub fn release(
     Ok(Released::Done)
 }
 
+/// What a release would undo, and nothing is changed: the device records that no other claim holds, last made first.
+/// `None` where there is no such claim.
+///
+/// # Errors
+/// As for [`release`], where it would not begin.
+pub fn look(
+    host: &Host,
+    store: &Store,
+    id: &ClaimId,
+    when: When,
+) -> Result<Option<Vec<Device>>, ReleaseError> {
+    let Some(claim) = store.claim(id)? else { return Ok(None) };
+    if !may_release(host, &claim, when)? {
+        return Ok(None);
+    }
+    let others = store.claims()?;
+    let held = |device: &Device| {
+        others.iter().any(|other| other.id != claim.id && other.holds(&device.id))
+    };
+    let mut last = store.devices_of(std::slice::from_ref(&claim))?;
+    last.retain(|device| !held(device));
+    last.sort_by_key(|device| claim.foundations.contains(&device.id));
+    Ok(Some(last))
+}
+
 /// The GPUs that device records are on.
 pub(super) fn gpus_of(devices: &[Device]) -> BTreeSet<String> {
     devices.iter().flat_map(|device| &device.targets).map(|target| target.gpu.clone()).collect()

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How steps are carried out on this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The program `divvy`, which starts control daemons as `divvy mps-launch`.
     pub launcher: PathBuf,
@@ -37,6 +37,27 @@ pub struct Settings {
     pub ready_timeout: Duration,
     /// How long they may take to end, by `quit` and by each signal.
     pub stop_timeout: Duration,
+    /// Who is told which step runs, where somebody watches.
+    pub watch: Option<fn(Progress<'_>)>,
+}
+
+/// What happens to a step.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// It begins.
+    Begins {
+        /// Which.
+        step: &'a Step,
+        /// NVML's index of the GPU, where it is on one.
+        gpu: Option<u32>,
+        /// Whether it is undone.
+        undo: bool,
+    },
+    /// It is over, well or not.
+    Over {
+        /// How long it took.
+        took: Duration,
+    },
 }
 
 impl Settings {
@@ -48,6 +69,7 @@ impl Settings {
             command_timeout: Duration::from_secs(3),
             ready_timeout: Duration::from_secs(15),
             stop_timeout: Duration::from_secs(3),
+            watch: None,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The command line as people meet it: help, mistakes, completions, manual pages.
 
 mod completions;
+mod dry_run;
 mod help;
 mod pages;
+mod terminal;
 
 use crate::support::skip;
 use std::process::{Command, Output};

@@ -9,6 +9,9 @@ use serde_json::json;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Refresh {
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     answer: AnswerArgs,
     #[command(flatten)]
@@ -27,9 +30,10 @@ pub(super) fn run(host: &Host, args: &Refresh) -> Result<Answer, Failure> {
             "divvy: groups of DRM nodes are left out: podman {version} is here, and before 5.1 it drops a spec that has them"
         ));
     }
-    let refreshed = refresh::refresh(file, args.spec.generate(host, &options)?)?;
+    let act = if args.dry_run { refresh::look } else { refresh::refresh };
+    let refreshed = act(file, args.spec.generate(host, &options)?)?;
     notes.extend(refreshed.notes.iter().map(|note| format!("divvy: {note}")));
-    Ok(Answer { text: args.answer.render(&refreshed, || tell(&refreshed))?, notes })
+    Ok(Answer { text: args.answer.render(&refreshed, || tell(&refreshed, args.dry_run))?, notes })
 }
 
 /// Another's file is a refusal; for programs, it is on stdout too.
@@ -43,13 +47,14 @@ fn refusal(answer: &AnswerArgs, error: refresh::Error) -> Failure {
     Failure { answer: text, ..Failure::new(Exit::Refused, &error) }
 }
 
-fn tell(refreshed: &Refreshed) -> String {
+fn tell(refreshed: &Refreshed, dry_run: bool) -> String {
     let file = refreshed.file.display();
+    let would = if dry_run { "would be " } else { "" };
     let mut lines = vec![match refreshed.outcome {
-        Outcome::Created => format!("{file}: created"),
-        Outcome::Replaced => format!("{file}: replaced"),
+        Outcome::Created => format!("{file}: {would}created"),
+        Outcome::Replaced => format!("{file}: {would}replaced"),
         Outcome::Unchanged => format!("{file}: unchanged"),
-        Outcome::Removed => format!("{file}: removed"),
+        Outcome::Removed => format!("{file}: {would}removed"),
         Outcome::Absent => format!("{file}: no device, no file"),
     }];
     let parts = [

@@ -1,0 +1,17 @@
+//! What stands behind stdout: how wide it is, and whether it takes colours.
+
+use std::io::IsTerminal;
+
+/// The terminal's columns; `None` where there is none, or it doesn't say.
+pub(super) fn columns() -> Option<usize> {
+    let stdout = std::io::stdout();
+    let size = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten();
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Colours are for terminals, and never where NO_COLOR asks for none (no-color.org).
+pub(super) fn colour() -> bool {
+    let asked = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    asked && !dumb && std::io::stdout().is_terminal()
+}

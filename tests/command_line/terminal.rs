@@ -1,0 +1,60 @@
+//! What a terminal gets and a pipe doesn't: colours, tables that fit, and what is being done.
+
+use super::here;
+use crate::claims::site::Site;
+use std::process::Command;
+
+/// What `divvy WORDS` writes to a terminal of so many columns. `None` where none can be had, which is said.
+fn at_terminal(site: &Site, columns: u32, words: &str, env: &[(&str, &str)]) -> Option<String> {
+    if !here("script") {
+        return None;
+    }
+    let divvy = env!("CARGO_BIN_EXE_divvy");
+    let mut script = Command::new("script");
+    script.args(["-qec", &format!("stty cols {columns}; {divvy} {words}"), "/dev/null"]);
+    // A run of all tests asks for no colours.
+    script.env_remove("NO_COLOR").env("TERM", "xterm").envs(site.node.env());
+    let output = script.envs(env.iter().copied()).output().unwrap();
+    Some(String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n"))
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let site = Site::new(&["--gpu", "H100-80GB:2"]);
+    for words in ["status", "doctor"] {
+        let Some(coloured) = at_terminal(&site, 100, words, &[]) else { return };
+        assert!(coloured.contains("\x1b["), "{words}: {coloured}");
+        for no in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+            let plain = at_terminal(&site, 100, words, &[no]).unwrap();
+            assert!(!plain.is_empty() && !plain.contains('\x1b'), "{words} {no:?}: {plain}");
+        }
+        let piped = site.divvy(&[words]);
+        assert!(!piped.stdout.is_empty() && !piped.stdout.contains('\x1b'));
+    }
+}
+
+#[test]
+fn tables_fit_the_terminal_and_stay_whole_in_a_pipe() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
+    let long = "a-claim-with-a-very-long-name-that-somebody-gave-it";
+    site.prepare(long, &["mig:1g.10gb"]).done();
+    let Some(narrow) = at_terminal(&site, 50, "claims", &[]) else { return };
+    assert!(narrow.lines().all(|line| line.chars().count() <= 50), "{narrow}");
+    assert!(narrow.lines().count() > 2, "{narrow}");
+    assert!(site.divvy(&["claims"]).stdout.contains(long));
+}
+
+#[test]
+fn what_is_being_done_is_told_at_a_terminal_alone() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
+    let told = at_terminal(&site, 80, "prepare --claim job mig:3g.40gb >/dev/null", &[]);
+    let Some(told) = told else { return };
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with("creating GPU instance 3g.40gb on GPU 0 … "), "{told}");
+    assert!(lines.iter().all(|line| line.ends_with(" s")), "{told}");
+    assert_eq!(lines.len(), 3, "{told}");
+    let told = at_terminal(&site, 80, "release job", &[]).unwrap();
+    assert!(told.contains("destroying GPU instance 3g.40gb on GPU 0 … "), "{told}");
+    assert_eq!(site.prepare("job", &["mig:3g.40gb"]).done().stderr, "");
+    assert_eq!(site.release("job").done().stderr, "");
+}
