@@ -139,8 +139,13 @@ impl Place<'_> {
     }
 
     /// The claims on MIG devices of the GPU.
+    /// In the order of their places: that of records means nothing.
     fn mig_holders(&self) -> Vec<super::Holder> {
-        self.held().filter(|(_, held)| held.mig.is_some()).flat_map(|(_, held)| held.by()).collect()
+        let start = |held: &Held| held.mig.as_ref().map(|mig| mig.placement.start);
+        let on_mig = self.held().filter_map(|(_, held)| Some((start(held)?, held.by())));
+        let mut holders: Vec<(u32, Vec<super::Holder>)> = on_mig.collect();
+        holders.sort_by_key(|(start, _)| *start);
+        holders.into_iter().flat_map(|(_, by)| by).collect()
     }
 
     /// What is on the GPU besides records of whole GPUs.
