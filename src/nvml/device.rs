@@ -221,14 +221,20 @@ impl Device<'_> {
         api.set(&self.label, symbol!(api, nvmlDeviceSetComputeMode), self.raw, raw)
     }
 
-    /// MIG mode; `None` where the GPU or the driver can't do MIG.
+    /// MIG mode; `None` where the GPU or the driver can't do MIG. It must say so twice: a GPU that one false
+    /// answer makes one without MIG would be given away whole, with the MIG devices on it.
     ///
     /// # Errors
     /// The device doesn't answer.
     pub fn mig_mode(&self) -> Result<Option<MigMode>, NvmlError> {
         let api = &self.session.api;
         let on = c::nvmlEnableState_enum_NVML_FEATURE_ENABLED;
-        match api.pair(&self.label, symbol!(api, nvmlDeviceGetMigMode), self.raw) {
+        let ask = || api.pair(&self.label, symbol!(api, nvmlDeviceGetMigMode), self.raw);
+        let answer = match ask() {
+            Err(error) if error.is_unsupported() => ask(),
+            answer => answer,
+        };
+        match answer {
             Ok((current, pending)) => {
                 Ok(Some(MigMode { current: current == on, pending: pending == on }))
             }
