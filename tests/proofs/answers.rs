@@ -5,6 +5,7 @@ use super::bed::{Bed, Checked, JOB, expect};
 use super::scenes::{Scene, scenes};
 use super::steps::{Kill, Run};
 use super::work::{Tally, all};
+use crate::claims::site::{Said, Site, prepare_words};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -63,6 +64,75 @@ fn any_answer_to_any_call_loses_nothing() {
     });
 }
 
+/// A node without room for a request, because of somebody else.
+const FULL: [(&str, &[&str], &[&str], &str); 5] = [
+    (
+        "a process",
+        &["--gpu", "H100-80GB", "--managed"],
+        &["process", "0", "add", "4711"],
+        "exclusive",
+    ),
+    ("a process", &["--gpu", "H100-80GB", "--managed"], &["process", "0", "add", "4711"], "mps"),
+    (
+        "a process where MIG mode would be turned on",
+        &["--gpu", "H100-80GB", "--managed"],
+        &["process", "0", "add", "4711"],
+        "mig:1g.10gb",
+    ),
+    (
+        "a MIG device",
+        &["--gpu", "A100-40GB", "--mig", "on", "--managed"],
+        &["mig", "0", "create", "3g.20gb"],
+        "exclusive",
+    ),
+    (
+        "a MIG device as large as the GPU",
+        &["--gpu", "A100-40GB", "--mig", "on", "--managed"],
+        &["mig", "0", "create", "7g.40gb"],
+        "mig:1g.5gb",
+    ),
+];
+
+#[test]
+fn no_telling_answer_makes_room() {
+    refuse(&TELLING[..2]);
+}
+
+#[test]
+#[ignore = "long: make siege"]
+fn no_answer_makes_room() {
+    refuse(&CODES);
+}
+
+fn refuse(codes: &[u32]) {
+    all("refusals", FULL.to_vec(), |(what, node, others, request)| {
+        let site = Site::in_memory(node);
+        site.node.change(others[0], &others[1..]);
+        site.prepare(JOB, &[request]).failed(3);
+        let before = site.picture();
+        let log = site.node.dir().join("calls");
+        site.command(&prepare_words(JOB, &[request])).env("FAKE_NVML_LOG", &log).output().unwrap();
+        let mut tally = Tally::default();
+        for fault in each_call(&fs::read_to_string(&log).unwrap(), codes) {
+            tally.cases += 1;
+            let mut command = site.command(&prepare_words(JOB, &[request]));
+            let said = Said::of(command.env("FAKE_NVML_ERROR_AT", &fault).output().unwrap());
+            if said.code == Some(0) {
+                site.release(JOB).done();
+                tally.failures.push(format!("{what}, {request} with {fault} is granted"));
+            }
+            // What is refused has changed nothing; what failed may have begun.
+            if said.code != Some(3) && site.picture() != before {
+                tally.failures.push(format!("{what}, {request} with {fault}: {said:?}"));
+                return Some(tally);
+            }
+        }
+        site.same(&before, "after all of them");
+        tally.told = format!("{what}, {request}: {} answers", tally.cases);
+        Some(tally)
+    });
+}
+
 /// Each call of a command with each code, from a run that nobody disturbs.
 fn calls(bed: &Bed, op: Op, codes: &[u32]) -> Vec<String> {
     let log = bed.site.node.dir().join("calls");
@@ -70,9 +140,14 @@ fn calls(bed: &Bed, op: Op, codes: &[u32]) -> Vec<String> {
     start(bed, op, &[("FAKE_NVML_LOG", log.to_str().unwrap())], None);
     let text = fs::read_to_string(&log).unwrap();
     bed.finish().unwrap();
+    each_call(&text, codes)
+}
+
+/// Each call of the simulated driver's log with each code.
+fn each_call(log: &str, codes: &[u32]) -> Vec<String> {
     let mut counts = BTreeMap::new();
     let mut faults = Vec::new();
-    for symbol in text.lines().filter_map(|line| line.split(' ').nth(1)) {
+    for symbol in log.lines().filter_map(|line| line.split(' ').nth(1)) {
         let count = counts.entry(symbol).or_insert(0);
         *count += 1;
         faults.extend(codes.iter().map(|code| format!("{symbol}:{count}:{code}")));
