@@ -1,5 +1,7 @@
 //! From the bytes of a `config.json` to its tree.
 
+use super::{REQUEST, REQUEST_VARIABLE};
+use crate::hook_args::{CREATE_RUNTIME, PROGRAM};
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserializer, de};
 use serde_json::{Map, Value};
@@ -13,19 +15,25 @@ pub const MAX_BYTES: usize = 16 << 20;
 #[error("the container's configuration is not the JSON of an OCI runtime: {0}")]
 pub struct ParseError(#[from] serde_json::Error);
 
-/// Whether a configuration could ask for anything: a look at its bytes, for the containers that don't.
+/// Whether a configuration could ask for anything: a look at its bytes, for the containers that don't. One with a
+/// static device has hooks of divvy's, and asks for nothing all the same.
 #[must_use]
 pub fn may_ask(config: &[u8]) -> bool {
-    let mut rest = config;
+    let mut hooked = false;
+    let mut from = 0;
     // `v` is rare in configurations, so that most bytes are passed over by one comparison.
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'v' | b'V')) {
-        let word = rest.get(at.saturating_sub(2)..at + 3);
-        if at >= 2 && word.is_some_and(|word| word == b"divvy" || word == b"DIVVY") {
+    while let Some(rest) = config.get(from..)
+        && let Some(at) = rest.iter().position(|byte| matches!(byte, b'v' | b'V'))
+    {
+        let word = config.get((from + at).saturating_sub(2)..).unwrap_or_default();
+        if word.starts_with(REQUEST.as_bytes()) || word.starts_with(REQUEST_VARIABLE.as_bytes()) {
             return true;
         }
-        rest = rest.get(at + 1..).unwrap_or_default();
+        hooked = hooked || word.starts_with(PROGRAM.as_bytes());
+        from += at + 1;
     }
-    false
+    let stage = CREATE_RUNTIME.as_bytes();
+    hooked && config.windows(stage.len()).any(|bytes| bytes == stage)
 }
 
 /// Reads a configuration.

@@ -220,9 +220,18 @@ fn a_refusal_is_the_first_hook() {
 #[test]
 fn a_look_at_the_bytes_finds_whatever_could_ask() {
     assert!(may_ask(br#"{"annotations":{"divvy.request":"mps"}}"#));
-    assert!(may_ask(br#"vivvdivvy"#) && may_ask(br#"{"env":["DIVVY_REQUEST=mps"]}"#));
-    for none in ["", "v", "divv", "xv", "ivvy", "dvivvy", r#"{"driver":"overlay","device":"/dev"}"#]
-    {
+    assert!(may_ask(br#"vivvdivvy.request"#) && may_ask(br#"{"env":["DIVVY_REQUEST=mps"]}"#));
+    assert!(may_ask(&serde_json::to_vec(&hooked(HOOK, &["mps"])).unwrap()));
+    for none in [
+        "",
+        "v",
+        "divv",
+        "xv",
+        "divvy.reques",
+        "dvivvy.request",
+        r#"{"driver":"overlay","device":"/dev","args":["other-hook","create-runtime"]}"#,
+        r#"{"path":"/usr/bin/divvy-hook","args":["divvy-hook","create-container"]}"#,
+    ] {
         assert!(!may_ask(none.as_bytes()), "{none}");
     }
 }

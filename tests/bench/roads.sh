@@ -2,7 +2,8 @@
 # usage: tests/bench/roads.sh [ROUNDS]
 # Measures what divvy adds to containers that ask for nothing: `divvy-runtime` beside a program that does no
 # more than exec the same runtime (an empty one, so that the time is divvy's alone), and `divvy-hook precreate`
-# beside an empty process. DIVVY_BIN names the folder of other programs than target/dist.
+# beside an empty process. Then to one that asks for a MIG device of a simulated node, whose driver answers at once:
+# beside one NVML session with its plan, which is the driver's part. DIVVY_BIN names the folder of other programs than target/dist.
 set -eu
 . "$(dirname "$0")/../../tools/lib.sh"
 rounds=${1:-500}
@@ -12,6 +13,7 @@ bin=${DIVVY_BIN:-$DIST}
 if [ "${ROADS_BENCH_INSIDE:-}" != 1 ]; then
   need_root
   [ -x "$bin/divvy-runtime" ] || die "no $bin/divvy-runtime: run make build"
+  (cd "$ROOT" && cargo build --quiet --release --locked --package fake-nvml)
   ROADS_BENCH_INSIDE=1 exec unshare --mount --propagation private "$0" "$@"
 fi
 
@@ -43,6 +45,8 @@ config = {"ociVersion": "1.0.2", "process": {"args": ["sh"], "env": [f"VARIABLE_
 json.dump(config, open(f"{sys.argv[1]}/plain/config.json", "w"))
 config["hooks"] = {"createContainer": [{"path": "/usr/bin/divvy-hook", "args": ["divvy-hook", "create-container", "--folder=/usr/lib"], "env": ["A=1"]}]}
 json.dump(config, open(f"{sys.argv[1]}/static/config.json", "w"))
+config["annotations"] = {"divvy.request": "mig:1g.10gb"}
+json.dump(config, open(f"{sys.argv[1]}/asking.json", "w"))
 END
 size=$(stat -c %s "$work/plain/config.json")
 
@@ -71,4 +75,40 @@ mapfile -t static < <(create "$work/static")
     row("precreate", "empty", "divvy-hook precreate, no request")
     row("precreate-static", "empty", "divvy-hook precreate, a static device of divvy'"'"'s")
     print "to reach: at most 1.5 ms more"
+  }'
+
+# The configuration of a node takes the other's place; what hooks know is there and nowhere else.
+"$ROOT/target/release/fake-node" create "$work/node" --gpu H100-80GB:8 --mig on --managed >"$work/node.env"
+cp "$work/node/config.yaml" /etc/divvy/config.yaml
+printf 'runtime: %s\n' "$work/empty" >>/etc/divvy/config.yaml
+cat >"$work/reset" <<END
+#!/bin/bash
+. "$work/node.env"
+export "\${!DIVVY_@}"
+cp "$work/asking.json" "$work/bundle/config.json"
+"$bin/divvy" claims --output json | sed -n 's/^    "id": "\(.*\)",$/\1/p' | xargs -r "$bin/divvy" release --force
+END
+chmod +x "$work/reset"
+# shellcheck source=/dev/null
+. "$work/node.env"
+export "${!DIVVY_@}"
+mapfile -t asking < <(create "$work/bundle")
+few=$((rounds < 100 ? rounds : 100))
+"$work/measure" "$few" "$work/reset" \
+  -- exec /dev/null "$work/exec" state c1 \
+  -- plan /dev/null "$bin/divvy" plan mig:1g.10gb \
+  -- prepare /dev/null "$bin/divvy" prepare --claim bench mig:1g.10gb \
+  -- create /dev/null "$bin/divvy-runtime" "${asking[@]}" \
+  -- precreate "$work/asking.json" "$bin/divvy-hook" precreate |
+  awk '
+  { wall[$1] = $2; least[$1] = $3; cpu[$1] = $4; rss[$1] = $5 }
+  function row(name, than, text) {
+    printf "%-52s %7.2f %7.2f %7.2f %7d %s\n", text, wall[name] / 1000, least[name] / 1000, cpu[name] / 1000, rss[name],
+      than ? sprintf("%+8.2f", (wall[name] - wall[than]) / 1000) : "" }
+  END {
+    print ""
+    row("exec", "", "a program that execs it"); row("plan", "", "one NVML session, and a plan: the driver'"'"'s part")
+    row("prepare", "plan", "divvy prepare mig:1g.10gb")
+    row("create", "plan", "divvy-runtime create, mig:1g.10gb"); row("precreate", "plan", "divvy-hook precreate, mig:1g.10gb")
+    print "to reach: at most 10 ms more than the driver'"'"'s part"
   }'

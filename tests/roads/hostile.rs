@@ -14,7 +14,7 @@ fn configurations_that_are_none_are_told() {
     wrong_hooks["hooks"] = json!({"createRuntime": {"path": 1}});
     let mut wrong_env = asking("exclusive");
     wrong_env["process"]["env"] = json!([1, {}]);
-    let nested = format!(r#"{{"divvy":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    let nested = format!(r#"{{"divvy.request":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     let cases: [(Vec<u8>, &str); 9] = [
         (nested.into_bytes(), "recursion limit"),
         (

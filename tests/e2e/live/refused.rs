@@ -9,7 +9,11 @@ in_each_bed!(what_cannot_be_given_fails_the_container:
 );
 
 /// What is asked for or mounted beside a device, and what is said of it.
-const REFUSED: [(&str, &str); 7] = [
+const REFUSED: [(&str, &str); 8] = [
+    (
+        "--device divvy/gpu=exclusive --cgroup-parent /machine.scope",
+        "belongs to systemd, which would take the devices away again at any reload",
+    ),
     // Both GPUs are not enough.
     (
         "--device divvy/gpu=exclusive --device divvy/gpu=time-slicing --device divvy/gpu=mps-25",
