@@ -249,3 +249,28 @@ fn the_version_has_its_changelog() {
         assert!(text.contains("version.workspace = true"), "{crate_}");
     }
 }
+
+/// Asked of a stand-in, with the words of cargo-deny where github.com can't be reached.
+#[test]
+fn an_audit_says_when_the_database_can_t_be_reached() {
+    let cache = tempfile::tempdir().unwrap();
+    let library = fs::read_to_string(repository("tools/lib.sh")).unwrap();
+    let version =
+        library.lines().find_map(|line| line.strip_prefix("CARGO_DENY_VERSION=")).unwrap();
+    let program = cache.path().join("tools/bin/cargo-deny");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    fs::write(cache.path().join("tools/cargo-deny.version"), format!("{version}\n")).unwrap();
+    let audit = |text: &str| {
+        fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut audit = Command::new(repository("tools/audit"));
+        let output = audit.env("DIVVY_TEST_CACHE", cache.path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let lost = "echo 'error: failed to fetch advisory database https://github.com/rustsec/advisory-db' >&2; exit 1";
+    let (code, said) = audit(lost);
+    assert_eq!(code, Some(77));
+    assert!(said.starts_with("not audited: RustSec's database can't be reached"), "{said}");
+    assert_eq!(audit("echo 'advisories FAILED'; exit 1"), (Some(1), "advisories FAILED\n".into()));
+    assert_eq!(audit("echo 'advisories ok'"), (Some(0), "advisories ok\n".into()));
+}

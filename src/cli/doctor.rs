@@ -76,7 +76,7 @@ fn look(host: &Host, wrong: Option<String>, root: &Path) -> Seen {
         cgroups: Cgroups::look(root),
         security: Security::look(root),
         rootless: Rootless::look(root),
-        mps: claims.as_ref().map(|claims| Mps::look(host, root, claims)).map_err(Clone::clone),
+        mps: claims.as_ref().map_err(Clone::clone).and_then(|claims| Mps::look(host, root, claims)),
         claims,
         configuration: Configuration {
             file: host.config.clone(),

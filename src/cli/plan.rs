@@ -5,6 +5,7 @@ use super::machine::{self, Machine, RequestArgs};
 use crate::host::Host;
 use crate::ops::prepare::look;
 use crate::plan::{DeviceRef, Plan as Planned};
+use crate::request::Requests;
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -22,16 +23,25 @@ pub(super) struct Plan {
 }
 
 pub(super) fn run(host: &Host, args: &Plan) -> Result<Answer, Failure> {
-    let requests = args.requests.requests()?;
+    show(host, &args.requests.requests()?, args.uid, &args.answer)
+}
+
+/// What would be done for requests, or why they can't be met.
+pub(super) fn show(
+    host: &Host,
+    requests: &Requests,
+    uid: u32,
+    answer: &AnswerArgs,
+) -> Result<Answer, Failure> {
     let machine = Machine::look(host)?;
     let config = machine.config()?;
-    match look(&machine.node(), &machine.store, &config, &requests, args.uid)? {
+    match look(&machine.node(), &machine.store, &config, requests, uid)? {
         Ok(plan) => {
-            let text = args.answer.render(&plan, || tell(&plan))?;
+            let text = answer.render(&plan, || tell(&plan))?;
             let notes = plan.notes.iter().map(|note| format!("divvy: {note}"));
             Ok(Answer { text, notes: notes.collect() })
         }
-        Err(refusal) => Err(machine::refused(&args.answer, &refusal)),
+        Err(refusal) => Err(machine::refused(answer, &refusal)),
     }
 }
 

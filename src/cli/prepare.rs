@@ -3,6 +3,7 @@
 use super::answer::{Answer, AnswerArgs, Exit, Failure, table};
 use super::cdi;
 use super::machine::{self, Machine, RequestArgs, WaitArgs};
+use super::plan;
 use super::release::release_exit;
 use crate::claim::{ClaimId, Owner};
 use crate::host::Host;
@@ -26,6 +27,9 @@ pub(super) struct Prepare {
     /// The process that starts a container with it; the claim ends with it unless a container is bound
     #[arg(long, value_name = "PID", hide = true)]
     start_process: Option<u32>,
+    /// Say what would be done, as `divvy plan` does, and change nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -34,6 +38,9 @@ pub(super) struct Prepare {
 
 pub(super) fn run(host: &Host, args: &Prepare) -> Result<Answer, Failure> {
     let requests = args.requests.requests()?;
+    if args.dry_run {
+        return plan::show(host, &requests, args.uid, &args.answer);
+    }
     let id = match &args.claim {
         Some(id) => id.clone(),
         None => ClaimId::random(host.random()?),

@@ -95,6 +95,7 @@ names! {
     NoGpu = "no-gpu", Warning, "the driver is loaded and has no GPU";
     GpuLost = "gpu-lost", Error, "a GPU doesn't answer";
     PersistenceOff = "persistence-off", Warning, "a GPU is initialised anew when its last user goes";
+    UvmMissing = "uvm-missing", Error, "the kernel module nvidia-uvm isn't loaded";
     NodeMissing = "node-missing", Error, "a device node that containers need is missing";
     NodeWrong = "node-wrong", Error, "a device node is another device, or none";
     NodeClosed = "node-closed", Warning, "a device node isn't open to users other than root";

@@ -51,7 +51,10 @@ pub struct Mps {
 
 impl Mps {
     /// Looks at processes and pipe directories below `root`, and at what the records name.
-    pub fn look(host: &Host, root: &Path, claims: &Claims) -> Mps {
+    ///
+    /// # Errors
+    /// Where a daemon's pipe directory can't be told.
+    pub fn look(host: &Host, root: &Path, claims: &Claims) -> Result<Mps, String> {
         let own = host.state_dir.join("mps");
         let folders = fs::read_dir(&own).into_iter().flatten().flatten();
         let mut pipes: Vec<PathBuf> = folders.map(|entry| entry.path().join("pipe")).collect();
@@ -63,19 +66,20 @@ impl Mps {
         let of_mps = claims.devices.iter().filter(|device| device.purpose == Purpose::Mps);
         let dead = of_mps.filter_map(|device| dead(host, device, claims)).collect();
         let other_uids = other_uids(host, claims);
-        Mps { own, daemons: daemons(&root.join("proc")), pipes, dead, other_uids }
+        Ok(Mps { own, daemons: daemons(&root.join("proc"))?, pipes, dead, other_uids })
     }
 }
 
-fn daemons(processes: &Path) -> Vec<Daemon> {
+fn daemons(processes: &Path) -> Result<Vec<Daemon>, String> {
     let entries = fs::read_dir(processes).into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut daemons: Vec<Daemon> = pids.filter_map(|pid| daemon(processes, pid)).collect();
+    let found = pids.filter_map(|pid| daemon(processes, pid));
+    let mut daemons = found.collect::<Result<Vec<Daemon>, String>>()?;
     daemons.sort_by_key(|daemon| daemon.pid);
-    daemons
+    Ok(daemons)
 }
 
-fn daemon(processes: &Path, pid: u32) -> Option<Daemon> {
+fn daemon(processes: &Path, pid: u32) -> Option<Result<Daemon, String>> {
     let process = processes.join(pid.to_string());
     let command_line = fs::read(process.join("cmdline")).ok()?;
     let mut words = command_line.split(|byte| *byte == 0);
@@ -84,12 +88,17 @@ fn daemon(processes: &Path, pid: u32) -> Option<Daemon> {
     let serves = words.any(|word| word == b"-d" || word == b"-f");
     let named = Path::new(&program).file_name().is_some_and(|name| name == PROGRAM);
     (named && serves).then_some(())?;
-    let environment = fs::read(process.join("environ")).unwrap_or_default();
+    let Ok(environment) = fs::read(process.join("environ")) else {
+        let why =
+            format!("the pipe directory of the control daemon {pid} can't be told: run it as root");
+        // It may just have ended.
+        return process.exists().then_some(Err(why));
+    };
     let mut variables = environment.split(|byte| *byte == 0);
     let pipe = variables.find_map(|pair| pair.strip_prefix(b"CUDA_MPS_PIPE_DIRECTORY="));
     let pipe =
         pipe.map_or_else(|| DEFAULT.to_owned(), |pipe| String::from_utf8_lossy(pipe).into_owned());
-    Some(Daemon { pid, pipe: pipe.into() })
+    Some(Ok(Daemon { pid, pipe: pipe.into() }))
 }
 
 fn dead(host: &Host, device: &Device, claims: &Claims) -> Option<(u32, Vec<String>)> {

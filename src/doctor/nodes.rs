@@ -19,6 +19,8 @@ const CONTROL: u32 = 255;
 pub struct Nodes {
     /// Each with what is there.
     pub nodes: Vec<Node>,
+    /// Whether nvidia-uvm is loaded, which CUDA needs and which is loaded on demand.
+    pub uvm: bool,
 }
 
 /// A node that should be there.
@@ -62,11 +64,10 @@ impl Nodes {
         };
         let uvm = "nvidia-modprobe -c 0 -u".to_owned();
         node("nvidiactl".into(), (NVIDIA, CONTROL), uvm.clone(), false);
-        if let Some(major) = majors.get("nvidia-uvm") {
+        let uvm_major = majors.get("nvidia-uvm");
+        if let Some(major) = uvm_major {
             node("nvidia-uvm".into(), (*major, 0), uvm.clone(), false);
             node("nvidia-uvm-tools".into(), (*major, 1), uvm, false);
-        } else {
-            return Err("the module nvidia-uvm isn't loaded: modprobe nvidia-uvm".to_owned());
         }
         for gpu in &inventory.gpus {
             let maker = format!("nvidia-modprobe -c {}", gpu.minor);
@@ -79,7 +80,7 @@ impl Nodes {
             let maker = format!("nvidia-modprobe -f {file}");
             node(format!("nvidia-caps/nvidia-cap{minor}"), (*major, minor), maker, true);
         }
-        Ok(Nodes { nodes })
+        Ok(Nodes { nodes, uvm: uvm_major.is_some() })
     }
 }
 
@@ -124,7 +125,12 @@ fn found(path: &PathBuf) -> Option<FoundNode> {
 }
 
 pub(super) fn judge(seen: &Nodes) -> Judged {
-    let findings: Vec<Finding> = seen.nodes.iter().filter_map(judge_node).collect();
+    let mut findings: Vec<Finding> = seen.nodes.iter().filter_map(judge_node).collect();
+    if !seen.uvm {
+        let what = "the kernel module nvidia-uvm isn't loaded: CUDA doesn't start in any container";
+        let how = "/proc/devices doesn't name it";
+        findings.push(Finding::new(Name::UvmMissing, what, how, "nvidia-modprobe -c 0 -u"));
+    }
     Judged { says: format!("{} nodes", seen.nodes.len()), findings }
 }
 

@@ -50,3 +50,14 @@ fn a_refresh_says_what_it_would_write() {
     assert!(refresh(&[]).contains("divvy-gpu.json: created\nadded: "));
     assert!(refresh(&["--dry-run"]).contains("divvy-gpu.json: unchanged"));
 }
+
+#[test]
+fn a_preparation_says_what_it_would_do() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
+    let before = site.picture();
+    let said = site.divvy(&["prepare", "--dry-run", "mig:3g.40gb"]).done().stdout;
+    assert_eq!(said, site.divvy(&["plan", "mig:3g.40gb"]).done().stdout);
+    assert!(said.starts_with("1. create the GPU instance 3g.40gb"), "{said}");
+    site.divvy(&["prepare", "--dry-run", "exclusive"]).failed(3);
+    site.same(&before, "prepare --dry-run");
+}

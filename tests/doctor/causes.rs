@@ -71,6 +71,13 @@ fn driver() -> Vec<(&'static str, Cause)> {
 
 fn nodes_and_mig() -> Vec<(&'static str, Cause)> {
     vec![
+        ("uvm-missing", |machine| {
+            after(machine, |m| {
+                let file = in_node(m, "proc/devices");
+                let text = fs::read_to_string(&file).unwrap();
+                fs::write(file, text.replace("510 nvidia-uvm\n", "")).unwrap();
+            })
+        }),
         ("node-missing", |machine| {
             after(machine, |m| fs::remove_file(m.dev("nvidia-uvm")).unwrap())
         }),
