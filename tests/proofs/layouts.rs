@@ -5,7 +5,7 @@ use crate::placement::boards;
 use crate::placement::chain::{Board, Chain};
 use divvy::inventory::{self, Scope};
 use divvy::nvml::{Session, Slices};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// Chance that is the same each time (SplitMix64).
 struct Chance(u64);
@@ -26,6 +26,8 @@ struct Ground {
     session: Session,
     board: Board,
     layouts: Vec<Vec<usize>>,
+    /// The layouts of each mix, by their numbers.
+    by_mix: HashMap<Vec<usize>, Vec<usize>>,
     chance: Chance,
 }
 
@@ -40,7 +42,13 @@ impl Ground {
         let layouts: Vec<Vec<usize>> = chain.layouts.iter().map(places).collect();
         assert_eq!(layouts.len(), 723);
         let session = site.node.session();
-        Ground { site, session, board, layouts, chance: Chance(seed) }
+        let by_mix = HashMap::new();
+        let mut ground = Ground { site, session, board, layouts, by_mix, chance: Chance(seed) };
+        for n in 0..ground.layouts.len() {
+            let mix = ground.mix(&ground.layouts[n]);
+            ground.by_mix.entry(mix).or_default().push(n);
+        }
+        ground
     }
 
     /// Two layouts by chance: what stands, and what is wanted.
@@ -91,26 +99,23 @@ impl Ground {
         standing
     }
 
-    /// How many of which profile.
-    fn mix(&self, layout: &[usize]) -> BTreeMap<String, usize> {
-        let mut mix = BTreeMap::new();
-        for place in layout {
-            let profile = self.board.places[*place].0;
-            *mix.entry(self.board.profiles[profile].name.to_string()).or_default() += 1;
-        }
+    /// How many of each profile.
+    fn mix(&self, layout: &[usize]) -> Vec<usize> {
+        let mut mix = vec![0; self.board.profiles.len()];
+        layout.iter().for_each(|place| mix[self.board.places[*place].0] += 1);
         mix
     }
 
     fn entries(&self, layout: &[usize]) -> String {
-        let mix = self.mix(layout);
-        let devices: Vec<String> = mix.iter().map(|(name, n)| format!("{name}: {n}")).collect();
+        let counted = self.board.profiles.iter().zip(self.mix(layout)).filter(|(_, n)| *n > 0);
+        let devices: Vec<String> =
+            counted.map(|(profile, n)| format!("{}: {n}", profile.name)).collect();
         format!("[{{devices: all, mig-enabled: true, mig-devices: {{{}}}}}]", devices.join(", "))
     }
 
     /// The most instances that any layout of that mix has in common with what stands.
     fn most_kept(&self, from: &[usize], to: &[usize]) -> usize {
-        let mix = self.mix(to);
-        let alike = self.layouts.iter().filter(|layout| self.mix(layout) == mix);
+        let alike = self.by_mix[&self.mix(to)].iter().map(|n| &self.layouts[*n]);
         let common = |layout: &Vec<usize>| layout.iter().filter(|p| from.contains(p)).count();
         alike.map(common).max().unwrap()
     }
