@@ -68,7 +68,7 @@ fn export_writes_down_what_apply_makes_again() {
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(other.divvy(&["mig", "export", "--label", "now"]).done(), text);
-    // A GPU instance alone is no MIG device, and can't be written down.
+    // Where nothing can be cut, all are whole.
     let whole = Site::new(&["--gpu", "L4"]);
     let said = whole.divvy(&["mig", "export"]).done();
     assert!(said.contains("devices: all\n    mig-enabled: false"), "{said}");
