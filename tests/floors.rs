@@ -21,7 +21,7 @@ const FLOORS: [(u8, &[&str]); 8] = [
 ];
 
 /// Rooms that may use another of their own floor, one way only, each with its reason.
-const SIDEWAYS: [(&str, &str); 11] = [
+const SIDEWAYS: [(&str, &str); 12] = [
     // What is wrong in a file is said with the word that was meant.
     ("document", "suggest"),
     // A claim is a request with a life.
@@ -37,6 +37,8 @@ const SIDEWAYS: [(&str, &str); 11] = [
     // A policy is for the GPUs that match, and names requests.
     ("config", "inventory"),
     ("config", "request"),
+    // And shares devices as other programs' configurations do.
+    ("config", "compat"),
     // A hook's arguments name requests, and refusals by the id of the claim that was not made.
     ("hook_args", "request"),
     ("hook_args", "claim"),

@@ -4,6 +4,7 @@
 mod claims;
 mod command_line;
 mod common;
+mod compat;
 mod dependencies;
 mod doctor;
 mod documents;

@@ -3,15 +3,16 @@
 use super::answer::{AnswerArgs, Exit, Failure, Form};
 use super::progress;
 use crate::claim::store::{Store, StoreError};
-use crate::config::Config;
+use crate::config::{Asker, Config};
 use crate::document::{self, FileError};
 use crate::host::Host;
 use crate::inventory;
 use crate::nvml::Session;
 use crate::plan::Refusal;
-use crate::request::{ListError, Requests};
+use crate::request::{ListError, Request, Requests};
 use crate::share::{Node, Settings};
 use clap::Args;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -85,10 +86,17 @@ pub(super) struct RequestArgs {
 }
 
 impl RequestArgs {
-    pub(super) fn requests(&self) -> Result<Requests, Failure> {
+    /// The requests; a word that is a share's name stands for what the configuration says.
+    pub(super) fn requests(&self, config: &Config) -> Result<Requests, Failure> {
         let Some(file) = &self.file else {
-            let read = Requests::from_texts(joined(&self.requests));
-            return read.map_err(|error| Failure::new(Exit::Usage, error));
+            let usage = |error: ListError| Failure::new(Exit::Usage, error);
+            let one = |text: String| match config.shares.get_key_value(text.as_str()) {
+                Some((name, share)) => Ok(share.named(name)),
+                None => text.parse().map_err(|error| usage(ListError::Request(error))),
+            };
+            let requests: Result<Vec<Request>, Failure> =
+                joined(&self.requests).into_iter().map(one).collect();
+            return Requests::new(requests?).map_err(usage);
         };
         let text = document::read(file)?;
         Requests::from_document(&text).map_err(|error| {
@@ -107,7 +115,12 @@ fn joined(words: &[String]) -> Vec<String> {
     let mut count_alone = false;
     for word in words {
         match requests.last_mut() {
-            Some(last) if count_alone || word.starts_with('@') => {
+            Some(last)
+                if count_alone
+                    || word.starts_with('@')
+                    || last.ends_with(" as")
+                    || word == "as" =>
+            {
                 last.push(' ');
                 last.push_str(word);
             }
@@ -116,6 +129,25 @@ fn joined(words: &[String]) -> Vec<String> {
         count_alone = word.strip_suffix('x').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
     }
     requests
+}
+
+/// Who called the command, for the user `uid`. sudo says whose behalf it acts on, and overwrites what the
+/// caller put in its place.
+pub(super) fn caller(uid: u32) -> Asker {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
+    let own = rustix::process::getuid().as_raw();
+    match (own, number("SUDO_UID")) {
+        (0, Some(sudo)) if sudo != 0 => {
+            Asker::User { uid: sudo, gids: number("SUDO_GID").into_iter().collect() }
+        }
+        (0, _) if uid != 0 => Asker::User { uid, gids: BTreeSet::new() },
+        (0, _) => Asker::Root,
+        _ => {
+            let groups = rustix::process::getgroups().unwrap_or_default();
+            let groups = groups.into_iter().chain([rustix::process::getgid()]);
+            Asker::User { uid: own, gids: groups.map(rustix::process::Gid::as_raw).collect() }
+        }
+    }
 }
 
 /// A refusal: a sentence for people, and on stdout the whole of it for programs.
@@ -145,5 +177,6 @@ mod tests {
         assert_eq!(words("mps @0 exclusive @1"), ["mps @0", "exclusive @1"]);
         assert_eq!(words("2x mig:1g.10gb @0 mps"), ["2x mig:1g.10gb @0", "mps"]);
         assert_eq!(words("@0"), ["@0"]);
+        assert_eq!(words("mps @0 as x=0::1 mps"), ["mps @0 as x=0::1", "mps"]);
     }
 }

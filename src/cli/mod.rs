@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod doctor;
 mod host;
+mod import;
 mod labels;
 mod machine;
 mod man;
@@ -82,6 +83,11 @@ enum Command {
         #[command(subcommand)]
         command: mig::Command,
     },
+    /// Turn the configuration of NVIDIA's Kubernetes device plugin into divvy's own
+    ///
+    /// Reads it as it is, or in the ConfigMap and the ClusterPolicy around it, and prints what divvy's
+    /// configuration says the same with. What divvy doesn't do of it is told on stderr.
+    Import(import::Import),
     /// Show what would be done for requests, or why they can't be met; changes nothing
     Plan(plan::Plan),
     /// Make the devices for a claim, and a CDI device that stands for them
@@ -144,6 +150,7 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
         Some(Command::Runtime { command }) => runtime::run(command),
         Some(Command::Config { command }) => config::run(&command),
         Some(Command::Mig { command }) => mig::run(&host, command),
+        Some(Command::Import(args)) => import::run(&args),
         Some(Command::Plan(args)) => plan::run(&host, &args),
         Some(Command::Prepare(args)) => prepare::run(&host, &args),
         Some(Command::Release(args)) => release::run(&host, &args),

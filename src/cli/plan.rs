@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, AnswerArgs, Failure};
 use super::machine::{self, Machine, RequestArgs};
+use crate::config::{Asker, Config};
 use crate::host::Host;
 use crate::ops::prepare::look;
 use crate::plan::{DeviceRef, Plan as Planned};
@@ -23,19 +24,20 @@ pub(super) struct Plan {
 }
 
 pub(super) fn run(host: &Host, args: &Plan) -> Result<Answer, Failure> {
-    show(host, &args.requests.requests()?, args.uid, &args.answer)
+    let requests = args.requests.requests(&Config::load(&host.config)?)?;
+    show(host, &requests, (args.uid, &machine::caller(args.uid)), &args.answer)
 }
 
-/// What would be done for requests, or why they can't be met.
+/// What would be done for requests of somebody, or why they can't be met.
 pub(super) fn show(
     host: &Host,
     requests: &Requests,
-    uid: u32,
+    whose: (u32, &Asker),
     answer: &AnswerArgs,
 ) -> Result<Answer, Failure> {
     let machine = Machine::look(host)?;
     let config = machine.config()?;
-    match look(&machine.node(), &machine.store, &config, requests, uid)? {
+    match look(&machine.node(), &machine.store, &config, requests, whose)? {
         Ok(plan) => {
             let text = answer.render(&plan, || tell(&plan))?;
             let notes = plan.notes.iter().map(|note| format!("divvy: {note}"));

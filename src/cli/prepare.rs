@@ -6,10 +6,12 @@ use super::machine::{self, Machine, RequestArgs, WaitArgs};
 use super::plan;
 use super::release::release_exit;
 use crate::claim::{ClaimId, Owner};
+use crate::config::{Asker, Config};
 use crate::host::Host;
 use crate::ops::grant::Grant;
 use crate::ops::prepare::{Ask, PrepareError, prepare};
 use clap::Args;
+use std::collections::BTreeSet;
 
 #[derive(Debug, Args)]
 #[command(
@@ -37,9 +39,15 @@ pub(super) struct Prepare {
 }
 
 pub(super) fn run(host: &Host, args: &Prepare) -> Result<Answer, Failure> {
-    let requests = args.requests.requests()?;
+    let config = Config::load(&host.config)?;
+    let requests = args.requests.requests(&config)?;
+    // On a road nobody knows more of the container's user than its uid.
+    let asker = match args.start_process {
+        Some(_) => Asker::User { uid: args.uid, gids: BTreeSet::new() },
+        None => machine::caller(args.uid),
+    };
     if args.dry_run {
-        return plan::show(host, &requests, args.uid, &args.answer);
+        return plan::show(host, &requests, (args.uid, &asker), &args.answer);
     }
     let id = match &args.claim {
         Some(id) => id.clone(),
@@ -50,11 +58,11 @@ pub(super) fn run(host: &Host, args: &Prepare) -> Result<Answer, Failure> {
         requests,
         owner: owner(host, args.start_process)?,
         uid: args.uid,
+        asker,
         hook: cdi::installed_entry(),
         patience: args.wait.patience(),
     };
     let machine = Machine::open(host)?;
-    let config = machine.config()?;
     match prepare(&machine.node(), &machine.store, &config, &ask) {
         Ok(grant) => Ok(Answer::text(args.answer.render(&grant, || tell(&grant))?)),
         Err(PrepareError::Refused(refusal)) => Err(machine::refused(&args.answer, &refusal)),

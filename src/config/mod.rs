@@ -6,12 +6,21 @@
 //!   managed: true              # divvy may change its modes
 //!   modes: [mps, mig]          # what it may be used for; all, if not said
 //!   replicas: 4                # claims that may take turns on it, or on a MIG device of it
+//!   claims: 8                  # claims that may be on it in all; any number, if not said
 //!   mig-mode: enable           # or leave
 //!   compute-mode: exclusive    # for MPS; or leave
 //!   oversubscribe: false       # whether MPS limits may sum to more than there is
+//!   only-shares: false         # whether nothing but shares: and resources: may be asked for on it
 //!   require: {memory: daemon}  # refuse what isn't enforced at least like this
 //! shares:                      # names of CDI devices of kind divvy/gpu
 //!   notebook: mig:1g.10gb/time-slicing
+//!   training: {request: mps:threads=50, users: [1000], groups: [100]}   # for these uids and gids
+//! mig-strategy: mixed          # how MIG devices are called: none, single, mixed
+//! resources:                   # devices that claims share, as NVIDIA's device plugin calls them
+//! - name: nvidia.com/gpu       # or nvidia.com/mig-1g.10gb
+//!   mode: time-slicing         # or mps
+//!   replicas: 4                # nvidia.com/gpu=0::0 to 0::3
+//!   devices: all               # or a count, or [0, "0:1", GPU-…]
 //! cdi-names: [mig:1g.10gb @0]  # further requests that get a CDI device, pinned ones say
 //! requests:
 //!   from-environment: false    # DIVVY_REQUEST in a container's environment, which images can set
@@ -23,15 +32,18 @@
 
 mod host;
 mod read;
+mod resources;
 mod runtime;
 mod shares;
 #[cfg(test)]
 mod tests;
 
 pub use host::HostPaths;
+pub use resources::{Resolved, SharedDevice, SharedResource, Unit};
 pub use runtime::Runtime;
-pub use shares::ShareName;
+pub use shares::{Asker, NamedShare, ShareName};
 
+use crate::compat::device_plugin::MigStrategy;
 use crate::inventory::Gpu;
 use crate::request::{Mode, Pin, Request};
 use serde::{Deserialize, Serialize};
@@ -47,16 +59,23 @@ pub struct Config {
     #[cfg_attr(feature = "cli", schemars(with = "Vec<read::EntryForm>"))]
     pub gpus: Vec<GpuEntry>,
     /// The administrator's own names for requests, as CDI devices of kind `divvy/gpu`.
-    pub shares: BTreeMap<ShareName, Request>,
+    pub shares: BTreeMap<ShareName, NamedShare>,
     /// Requests that get a CDI device beside the usual ones.
     #[serde(deserialize_with = "read::named")]
     pub cdi_names: Vec<Request>,
+    /// How MIG devices are called where they are shared or named as the device plugin does.
+    pub mig_strategy: MigStrategy,
+    /// Devices that several claims share, as CDI devices of kind `nvidia.com/gpu` and the like.
+    pub resources: Vec<SharedResource>,
     /// Where requests are believed.
     pub requests: RequestSources,
     /// Where things are on this machine.
     pub host: HostPaths,
     /// The OCI runtime behind `divvy-runtime`.
     pub runtime: Runtime,
+    /// What another program's file asks for and divvy doesn't do, a sentence each.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 /// Places that a request may come from besides the engine's user.
@@ -87,6 +106,10 @@ pub struct GpuPolicy {
     pub modes: BTreeSet<Mode>,
     /// How many claims may take turns on it, or on one MIG device of it.
     pub replicas: u32,
+    /// How many claims may be on it in all, in whatever mode; any number, where it is not said.
+    pub claims: Option<u32>,
+    /// Whether only the administrator's shares and the replicas of resources may be asked for on it.
+    pub only_shares: bool,
     /// Whether MIG mode may be turned on. `false` unless the GPU is managed.
     pub enable_mig: bool,
     /// Whether the compute mode may be set to EXCLUSIVE_PROCESS for MPS. `false` unless managed.
@@ -104,6 +127,8 @@ impl Default for GpuPolicy {
         GpuPolicy {
             modes: Mode::ALL.into(),
             replicas: 4,
+            claims: None,
+            only_shares: false,
             enable_mig: false,
             exclusive_process: false,
             managed: false,

@@ -1,7 +1,8 @@
 //! From the file to the values. Unknown keys are errors, with what was meant.
 
 use super::{Config, Enforced, GpuEntry, GpuPolicy, Level};
-use crate::document::{self, FileError};
+use crate::compat::device_plugin::{self, Choice, ReadError};
+use crate::document::{self, FileError, Wrong};
 use crate::request::{Mode, Pin, Request};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
@@ -20,10 +21,22 @@ impl Config {
 
     /// Reads the text of a configuration; `path` is for errors.
     ///
+    /// A configuration of NVIDIA's device plugin, with or without the manifests around it, is one as well.
+    ///
     /// # Errors
     /// Something has no meaning.
     pub fn parse(text: &str, path: &Path) -> Result<Config, FileError> {
-        document(text, path)
+        if !device_plugin::is_one(text) {
+            return document(text, path);
+        }
+        let named =
+            device_plugin::read(text, path, &Choice::Usual).map_err(|error| match error {
+                ReadError::File(error) => error,
+                other => {
+                    FileError::wrong(path, Wrong { line: 1, column: 1, message: other.to_string() })
+                }
+            })?;
+        Ok(Config::from(&named))
     }
 }
 
@@ -76,6 +89,13 @@ pub(super) struct EntryForm {
     #[serde(default, deserialize_with = "replicas")]
     #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 1000)))]
     replicas: Option<u32>,
+    /// Claims that may be on it in all; any number, if not said
+    #[serde(default, deserialize_with = "claims")]
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 1000)))]
+    claims: Option<u32>,
+    /// Whether nothing but shares and resources may be asked for on it
+    #[serde(default)]
+    only_shares: bool,
     /// Whether MIG mode may be turned on
     #[serde(default)]
     mig_mode: MigMode,
@@ -129,6 +149,8 @@ impl TryFrom<EntryForm> for GpuEntry {
         let policy = GpuPolicy {
             modes: form.modes.unwrap_or(default.modes),
             replicas: form.replicas.unwrap_or(default.replicas),
+            claims: form.claims,
+            only_shares: form.only_shares,
             enable_mig,
             exclusive_process,
             managed: form.managed,
@@ -153,5 +175,12 @@ fn replicas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D
     match u32::deserialize(deserializer)? {
         replicas @ 1..=1000 => Ok(Some(replicas)),
         _ => Err(D::Error::custom("replicas is a number from 1 to 1000")),
+    }
+}
+
+fn claims<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    match u32::deserialize(deserializer)? {
+        claims @ 1..=1000 => Ok(Some(claims)),
+        _ => Err(D::Error::custom("claims is a number from 1 to 1000")),
     }
 }

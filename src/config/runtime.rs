@@ -1,6 +1,7 @@
 //! `runtime:`, the OCI runtime behind `divvy-runtime`.
 
 use super::read::{document, read_text};
+use crate::compat::device_plugin;
 use crate::document::FileError;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -29,7 +30,11 @@ impl Runtime {
     /// # Errors
     /// The file can't be read, is no YAML, or names the runtime in a way that has no meaning.
     pub fn load(path: &Path) -> Result<Runtime, FileError> {
-        document(&read_text(path)?, path).map(|Only { runtime }| runtime)
+        let text = read_text(path)?;
+        if device_plugin::is_one(&text) {
+            return Ok(Runtime::Any);
+        }
+        document(&text, path).map(|Only { runtime }| runtime)
     }
 
     /// The paths that it may have, best first.

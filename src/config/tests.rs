@@ -26,7 +26,7 @@ fn every_key_is_read() {
     let config = parse(
         "gpus:\n- match: 0\n  managed: true\n  modes: [mps, mig]\n  replicas: 8\n  mig-mode: enable\n  \
          compute-mode: exclusive\n  oversubscribe: true\n  require: {memory: daemon, compute: client}\n\
-         - match: \"*A100*\"\nshares:\n  notebook: mig:1g.10gb/time-slicing\n  half: {mode: mps, threads: 50}\n\
+         - match: \"*A100*\"\nshares:\n  notebook: mig:1g.10gb/time-slicing\n  half: {request: {mode: mps, threads: 50}}\n\
          cdi-names: [mig:1g.10gb @0]\nrequests:\n  from-environment: true\n  from-pod-annotations: true\n",
     )
     .unwrap();
@@ -38,7 +38,7 @@ fn every_key_is_read() {
     );
     assert_eq!(first.policy.require, Enforced { memory: Level::Daemon, compute: Level::Client });
     assert_eq!(second.policy, GpuPolicy::default());
-    assert_eq!(config.shares["half"].to_string(), "mps:threads=50");
+    assert_eq!(config.shares["half"].request().to_string(), "mps:threads=50");
     assert_eq!(config.cdi_names[0].cdi_name().unwrap(), "0:mig-1g.10gb");
     assert!(config.requests.from_environment && config.requests.from_pod_annotations);
 }

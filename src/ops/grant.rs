@@ -98,12 +98,14 @@ pub(super) fn of(
     let mut devices = Vec::new();
     let mut targets = Vec::new();
     let mut daemons = Vec::new();
+    let mut seen = BTreeSet::new();
     for part in &claim.parts {
+        let first = seen.insert(&part.device);
         let device = store.device(&part.device)?.ok_or_else(|| lost(part.device.to_string()))?;
         for target in &device.targets {
             let found = find(node, &device, target)?.ok_or_else(|| lost(target.gpu.clone()))?;
             devices.push(granted(claim, part, &device, target, found.mig.clone()));
-            targets.push(found);
+            targets.extend(first.then_some(found));
         }
         daemons.extend(
             device

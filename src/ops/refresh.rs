@@ -1,6 +1,7 @@
 //! `divvy cdi refresh`: keeps the spec in the engines' folder as the devices are.
 
 use super::generate::{self, Generated};
+use crate::compat::device_plugin::ResourceName;
 use crate::host::Host;
 use cdi::{ContainerEdits, Device, Format, FormatError, Kind, Spec, WriteError, Written};
 use serde::Serialize;
@@ -14,6 +15,8 @@ use std::process::{Command, Stdio};
 pub const FILE: &str = "divvy-gpu.json";
 /// The name of the file with requests.
 pub const REQUESTS_FILE: &str = "divvy-requests.json";
+/// How the names of files with other resources begin.
+const RESOURCE_FILE: &str = "divvy-resource_";
 /// The first podman that reads CDI 0.7.0 (containers/podman#22280); older ones drop such a spec whole.
 const PODMAN_WITH_GROUPS: (u32, u32) = (5, 1);
 
@@ -35,6 +38,9 @@ pub struct Refreshed {
     pub common_changed: bool,
     /// Sentences for people.
     pub notes: Vec<String>,
+    /// The same of the files with other resources of the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<Refreshed>,
 }
 
 /// What became of the file.
@@ -217,7 +223,36 @@ fn compare(
         changed: names(&after, &|name, edits| before.get(name).is_some_and(|old| *old != edits)),
         common_changed: old.is_some() && new.is_some() && common(old) != common(new),
         notes,
+        resources: Vec::new(),
     }
+}
+
+/// The name of the file with the devices of a resource that is not `nvidia.com/gpu`.
+#[must_use]
+pub fn resource_file(name: &ResourceName) -> String {
+    format!("{RESOURCE_FILE}{}.json", name.class())
+}
+
+/// The files of resources that are not among those that were just written.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn other_resources(host: &Host, kept: &[Refreshed]) -> Result<Vec<PathBuf>, Error> {
+    let folder = host.cdi_dirs.last().ok_or(Error::NoFolder)?;
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(Error::Folder { folder: folder.to_owned(), source }),
+    };
+    let is_resource = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with(RESOURCE_FILE) && name.ends_with(".json")
+    };
+    let files = entries.flatten().map(|entry| entry.path()).filter(is_resource);
+    let mut files: Vec<PathBuf> =
+        files.filter(|file| !kept.iter().any(|one| one.file == *file)).collect();
+    files.sort();
+    Ok(files)
 }
 
 fn by_name(spec: Option<&Spec>) -> BTreeMap<&str, &ContainerEdits> {

@@ -96,10 +96,17 @@ fn unreadable(error: &cdi::ReadError) -> Found {
 fn on_this_host(file: &Path, spec: &Spec) -> Vec<Finding> {
     let mut findings = Vec::new();
     if spec.cdi_version > LOADS_EVERYWHERE {
-        let problem = format!(
-            "older engines drop the whole spec: podman before 5.1 reads no CDI version {}; {LOADS_EVERYWHERE} loads everywhere (`divvy cdi generate --no-additional-gids`)",
-            spec.cdi_version
-        );
+        let dotted = spec.kind.class().contains('.') && spec.cdi_version == Version::V0_6;
+        let problem = match dotted {
+            true => format!(
+                "older engines drop the whole spec: a kind with a dot, {}, needs CDI version {}, which podman 4.3 and older don't read; the same devices have names of kind nvidia.com/gpu as well (`divvy cdi refresh`)",
+                spec.kind, spec.cdi_version
+            ),
+            false => format!(
+                "older engines drop the whole spec: podman before 5.1 reads no CDI version {}; {LOADS_EVERYWHERE} loads everywhere (`divvy cdi generate --no-additional-gids`)",
+                spec.cdi_version
+            ),
+        };
         findings.push(finding(Severity::Warning, "cdiVersion".to_owned(), problem));
     }
     missing(&spec.container_edits, "containerEdits", &mut findings);

@@ -8,9 +8,11 @@ use super::reason::Reason;
 use super::refusal::Obstacle;
 use super::table::{GpuFacts, Held, HeldMig, MigWant, Mode, Table, Unit, mig_device};
 use crate::claim::Purpose;
+use crate::compat::device_plugin::Strategy;
 use crate::config::{Enforced, Level};
 use crate::inventory::{ComputeMode, ComputeProfile, Mig, Placement, Profile};
 use crate::request::{ComputeSlices, Mode as ModeName, Pin};
+use std::collections::BTreeSet;
 
 /// One way to serve a unit.
 #[derive(Clone, Debug)]
@@ -73,6 +75,7 @@ fn on_gpu(
 ) -> Result<(), Reason> {
     let Some(facts) = table.gpus.get(n) else { return Ok(()) };
     allowed(facts, unit)?;
+    room_for_claim(table, n, facts)?;
     if let Some(want) = unit.mig {
         return new_mig(&Place { table, n, facts, unit }, want, choices);
     }
@@ -93,10 +96,42 @@ fn allowed(facts: &GpuFacts<'_>, unit: &Unit<'_>) -> Result<(), Reason> {
         Mode::TimeSlicing { .. } => Some(ModeName::TimeSlicing),
         Mode::Mps { .. } => Some(ModeName::Mps),
     };
+    let existing = match unit.pin {
+        Some(pin @ Pin::MigDevice(_)) => Some(pin.to_string()),
+        _ => None,
+    };
     let needed = unit.mig.map(|_| ModeName::Mig).into_iter().chain(sharing);
+    let shared = facts.shared(existing.as_deref());
+    if facts.policy.only_shares && !unit.named && shared.is_none() {
+        return Err(Reason::OnlyShares);
+    }
+    if let Some(shared) = shared {
+        let only = match shared.resource.mode {
+            Strategy::TimeSlicing => ModeName::TimeSlicing,
+            Strategy::Mps => ModeName::Mps,
+        };
+        if let Some(mode) = needed.clone().find(|mode| *mode != only) {
+            return Err(Reason::ModeNotAllowed { mode });
+        }
+    }
     match needed.into_iter().find(|mode| !facts.policy.modes.contains(mode)) {
         Some(mode) => Err(Reason::ModeNotAllowed { mode }),
         None => Ok(()),
+    }
+}
+
+/// Refuses one more claim than policy lets onto a GPU.
+fn room_for_claim(table: &Table<'_>, n: usize, facts: &GpuFacts<'_>) -> Result<(), Reason> {
+    let Some(most) = facts.policy.claims else { return Ok(()) };
+    let by: BTreeSet<super::Holder> = table.held_on(n).iter().flat_map(Held::by).collect();
+    let claims: BTreeSet<&str> = by
+        .iter()
+        .map(|one| one.claim.as_str())
+        .filter(|claim| *claim != super::Holder::OWN)
+        .collect();
+    match claims.len() >= most as usize {
+        true => Err(Reason::MostClaims { most, by: by.into_iter().collect() }),
+        false => Ok(()),
     }
 }
 
@@ -219,8 +254,9 @@ impl Place<'_> {
                 if interval.is_some() && interval != has {
                     return Err(Reason::OtherInterval { has, by: by() });
                 }
-                let replicas = self.facts.policy.replicas;
-                if held.holders.len() >= replicas as usize {
+                let mig = held.mig.as_ref().and_then(|mig| mig.existing.as_deref());
+                let replicas = self.facts.replicas(mig);
+                if held.holders.len() + self.unit.more.len() >= replicas as usize {
                     return Err(Reason::NoReplica { replicas, by: by() });
                 }
             }
@@ -242,7 +278,14 @@ impl Place<'_> {
         let demanded = self.facts.policy.require;
         let possible = match self.unit.mode {
             Mode::Exclusive => Enforced { memory: Level::Hardware, compute: Level::Hardware },
-            Mode::TimeSlicing { .. } => Enforced { memory: Level::No, compute: Level::No },
+            Mode::TimeSlicing { .. } => {
+                let existing = self.unit.pin.filter(|pin| matches!(pin, Pin::MigDevice(_)));
+                let replicas = self.facts.replicas(existing.map(Pin::to_string).as_deref());
+                if self.unit.more.len() >= replicas as usize {
+                    return Err(Reason::NoReplica { replicas, by: Vec::new() });
+                }
+                Enforced { memory: Level::No, compute: Level::No }
+            }
             Mode::Mps { limits } => {
                 if limits.memory.is_some_and(|memory| memory.mib() > memory_mib) {
                     return Err(Reason::Memory { left_mib: memory_mib, by: Vec::new() });

@@ -7,6 +7,7 @@ pub mod layout;
 pub mod matrix;
 mod meant;
 mod mps;
+mod permit;
 pub mod placement;
 mod reason;
 mod refusal;
@@ -16,6 +17,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use permit::permitted;
 pub use reason::{Holder, Reason};
 pub use refusal::{Cause, Obstacle, Refusal};
 

@@ -37,6 +37,15 @@ pub enum Reason {
         /// Which.
         mode: Mode,
     },
+    /// Policy lets only named shares onto it.
+    OnlyShares,
+    /// Policy lets no more claims onto it.
+    MostClaims {
+        /// How many it lets.
+        most: u32,
+        /// Who they are.
+        by: Vec<Holder>,
+    },
     /// Claims are in the way.
     Held {
         /// How they share.
@@ -167,6 +176,7 @@ impl Reason {
         match self {
             Reason::NoPlacement { .. }
             | Reason::NoReplica { .. }
+            | Reason::MostClaims { .. }
             | Reason::Threads { .. }
             | Reason::Memory { .. }
             | Reason::Clients { .. } => 0,
@@ -181,6 +191,7 @@ impl Reason {
             Reason::Processes { .. } | Reason::ComputeModeSet { .. } | Reason::MigOn { .. } => 2,
             Reason::MigOff
             | Reason::ModeNotAllowed { .. }
+            | Reason::OnlyShares
             | Reason::Enforcement { .. }
             | Reason::MigPending
             | Reason::MigNeedsReset => 3,
@@ -197,7 +208,11 @@ impl Reason {
             Reason::ModeNotAllowed { .. } => {
                 "ask for another mode, or allow it in the configuration"
             }
-            Reason::Held { .. } | Reason::NoPlacement { .. } | Reason::NoReplica { .. } => {
+            Reason::OnlyShares => "ask for a share by its name, as divvy cdi list shows them",
+            Reason::Held { .. }
+            | Reason::NoPlacement { .. }
+            | Reason::NoReplica { .. }
+            | Reason::MostClaims { .. } => {
                 "release a claim (divvy claims lists them), or ask for less"
             }
             Reason::Threads { .. } | Reason::Memory { .. } => {
@@ -282,6 +297,13 @@ impl fmt::Display for Reason {
             }
             Reason::OtherInterval { has: None, by } => {
                 write!(f, "{} runs without an interval, and it isn't changed under it", By(by))
+            }
+            Reason::OnlyShares => f.write_str("policy lets nothing but named shares onto it"),
+            Reason::MostClaims { most, by } => {
+                write!(f, "policy lets at most {most} claims onto it, and has {}", By(by))
+            }
+            Reason::NoReplica { replicas, by } if by.is_empty() => {
+                write!(f, "it has no more than {replicas} replicas")
             }
             Reason::NoReplica { replicas, by } => {
                 write!(f, "all {replicas} replicas are taken by {}", By(by))

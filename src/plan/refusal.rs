@@ -2,6 +2,7 @@
 
 use super::meant;
 use super::reason::Reason;
+use crate::config::Asker;
 use crate::inventory::ProfileName;
 use crate::request::{Pin, Request};
 use serde::ser::SerializeStruct;
@@ -39,6 +40,26 @@ pub enum Cause {
     MixedMps,
     /// Several MPS shares of MIG devices in one claim.
     SeveralMpsOnMig,
+    /// No share of that name is configured.
+    NoShare {
+        /// Those that are.
+        known: Vec<String>,
+    },
+    /// The share means something else.
+    OtherShare {
+        /// What it means.
+        means: Request,
+    },
+    /// The share is for others.
+    NotForYou {
+        /// Who asked.
+        asker: Asker,
+    },
+    /// A claim has one replica of the resource at most.
+    OnePerClaim {
+        /// The resource.
+        resource: String,
+    },
     /// On each GPU something else; what is easiest to mend first.
     Gpus(Vec<Obstacle>),
 }
@@ -87,6 +108,19 @@ impl Refusal {
                 "make one claim for each, or ask for the same MPS share on each".to_owned()
             }
             Cause::SeveralMpsOnMig => "make one claim for each".to_owned(),
+            Cause::NoShare { known } if known.is_empty() => {
+                "name one under shares: in the configuration".to_owned()
+            }
+            Cause::NoShare { known } => format!("name one that is there: {}", known.join(", ")),
+            Cause::OtherShare { .. } => {
+                "write the CDI spec anew with divvy cdi refresh --requests".to_owned()
+            }
+            Cause::NotForYou { .. } => {
+                "ask the administrator for users: or groups: of the share".to_owned()
+            }
+            Cause::OnePerClaim { .. } => {
+                "ask for one (NVIDIA's plugin says failRequestsGreaterThanOne)".to_owned()
+            }
             Cause::Gpus(obstacles) => {
                 let easiest = obstacles.first().map(|obstacle| &obstacle.reason);
                 let remedy = easiest.map(Reason::remedy).unwrap_or_default();
@@ -111,6 +145,10 @@ impl Cause {
             Cause::NoMatch { .. } => "no-match",
             Cause::MixedMps => "mixed-mps",
             Cause::SeveralMpsOnMig => "several-mps-on-mig",
+            Cause::NoShare { .. } => "no-share",
+            Cause::OtherShare { .. } => "other-share",
+            Cause::NotForYou { .. } => "not-for-you",
+            Cause::OnePerClaim { .. } => "one-per-claim",
             Cause::Gpus(_) => "gpus",
         }
     }
@@ -129,6 +167,12 @@ impl fmt::Display for Refusal {
             Cause::SeveralMpsOnMig => f.write_str(
                 "a process sees one MIG device at most, so several with MPS can't be one claim",
             )?,
+            Cause::NoShare { .. } => f.write_str("there is no share of that name")?,
+            Cause::OtherShare { means } => write!(f, "that share is {means}")?,
+            Cause::NotForYou { asker } => write!(f, "that share is not for {asker}")?,
+            Cause::OnePerClaim { resource } => {
+                write!(f, "a claim has one device of {resource} at most")?;
+            }
             Cause::Gpus(obstacles) => {
                 if self.request.count().get() > 1 {
                     write!(f, "{} of {} could be had", self.served, self.request.count())?;

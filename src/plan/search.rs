@@ -120,7 +120,7 @@ fn signature(table: &Table<'_>) -> Vec<(Slices, usize)> {
 
 /// What a choice added to a GPU's records.
 enum Undo {
-    Holder { gpu: usize, index: usize },
+    Holder { gpu: usize, index: usize, shares: usize },
     Records { gpu: usize, added: usize },
 }
 
@@ -136,14 +136,15 @@ fn apply(table: &mut Table<'_>, unit: &Unit<'_>, choice: &Choice) -> Undo {
         Mode::Exclusive | Mode::TimeSlicing { .. } => MpsLimits::default(),
     };
     let gpu = choice.gpu;
+    let shares = 1 + unit.more.len();
     let Some(records) = table.held.get_mut(gpu) else { return Undo::Records { gpu, added: 0 } };
     match &choice.take {
         Take::Join(index) => {
             if let Some(held) = records.get_mut(*index) {
-                held.holders.push((holder, limits));
-                held.own += 1;
+                held.holders.extend(std::iter::repeat_n((holder, limits), shares));
+                held.own += shares;
             }
-            Undo::Holder { gpu, index: *index }
+            Undo::Holder { gpu, index: *index, shares }
         }
         Take::New { mig, enable_mig, .. } => {
             let record = |purpose, mig| Held {
@@ -154,8 +155,8 @@ fn apply(table: &mut Table<'_>, unit: &Unit<'_>, choice: &Choice) -> Undo {
                 uid: table.uid,
                 exclusive_process: false,
                 retiring: false,
-                holders: vec![(holder.clone(), limits)],
-                own: 1,
+                holders: vec![(holder.clone(), limits); shares],
+                own: shares,
             };
             if *enable_mig {
                 records.push(record(Purpose::MigMode, None));
@@ -173,10 +174,10 @@ fn apply(table: &mut Table<'_>, unit: &Unit<'_>, choice: &Choice) -> Undo {
 
 fn take_back(table: &mut Table<'_>, undo: Undo) {
     match undo {
-        Undo::Holder { gpu, index } => {
+        Undo::Holder { gpu, index, shares } => {
             if let Some(held) = table.held.get_mut(gpu).and_then(|held| held.get_mut(index)) {
-                held.holders.pop();
-                held.own -= 1;
+                held.holders.truncate(held.holders.len().saturating_sub(shares));
+                held.own = held.own.saturating_sub(shares);
             }
         }
         Undo::Records { gpu, added } => {

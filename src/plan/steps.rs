@@ -95,9 +95,11 @@ impl Writer<'_> {
         };
         let gpu = self.table.gpus.get(choice.gpu);
         let required = gpu.map_or(enforced, |facts| facts.policy.require);
-        let request = unit.request;
-        let part = PlannedPart { request, device, limits, raise_daemon, enforced, required };
-        self.plan.parts.push(part);
+        for request in std::iter::once(unit.request).chain(unit.more.iter().copied()) {
+            let device = device.clone();
+            let part = PlannedPart { request, device, limits, raise_daemon, enforced, required };
+            self.plan.parts.push(part);
+        }
     }
 
     fn notes(&mut self, unit: &Unit<'_>, gpu: usize, beside: &[u32]) {

@@ -5,7 +5,7 @@ use super::reason::Holder;
 use super::refusal::{Cause, Refusal};
 use super::{DeviceRef, Node};
 use crate::claim::{Claim, Device, Owner, Purpose, Step, Target};
-use crate::config::GpuPolicy;
+use crate::config::{GpuPolicy, SharedDevice};
 use crate::inventory::{ComputeInstance, Gpu, GpuInstance, Mig, Placement, ProfileName, Unusable};
 use crate::request::{
     ComputeSlices, Interval, MigSharing, MpsLimits, Pin, Request, Requests, Share,
@@ -18,7 +18,11 @@ use std::collections::BTreeMap;
 pub(super) struct Unit<'a> {
     /// Which of the requests it is of.
     pub(super) request: usize,
+    /// Further requests that the same device serves: replicas of it in one claim.
+    pub(super) more: Vec<usize>,
     pub(super) pin: Option<&'a Pin>,
+    /// Whether it is asked for by the name of one of the administrator's shares.
+    pub(super) named: bool,
     /// How the device is to be shared.
     pub(super) mode: Mode,
     /// The MIG device to make; `None` for a whole GPU or a MIG device that exists.
@@ -63,7 +67,10 @@ pub(super) fn units(requests: &Requests) -> Result<Vec<Unit<'_>>, Box<Refusal>> 
         if several && mps(&unit) && (on_mig(&unit) || units.iter().any(on_mig)) {
             return Err(refuse(Cause::SeveralMpsOnMig));
         }
-        units.extend(std::iter::repeat_n(unit, request.count().get()));
+        match units.iter_mut().find(|other| replicas_of_one(requests, other, request)) {
+            Some(other) => other.more.push(n),
+            None => units.extend(std::iter::repeat_n(unit, request.count().get())),
+        }
     }
     if units.len() > 1 {
         for unit in &mut units {
@@ -71,6 +78,22 @@ pub(super) fn units(requests: &Requests) -> Result<Vec<Unit<'_>>, Box<Refusal>> 
         }
     }
     Ok(units)
+}
+
+/// Whether a request is for another replica of a device that the claim takes turns on already.
+fn replicas_of_one(requests: &Requests, unit: &Unit<'_>, request: &Request) -> bool {
+    let replica = |request: &Request| {
+        request.alias().is_some_and(|alias| alias.resource().is_some())
+            && matches!(request.share(), Share::TimeSlicing { .. })
+            && request.count() == crate::request::Count::ONE
+    };
+    let first = requests.iter().nth(unit.request);
+    first.is_some_and(|first| {
+        replica(first)
+            && replica(request)
+            && first.share() == request.share()
+            && first.pin() == request.pin()
+    })
 }
 
 fn unit(n: usize, request: &Request) -> Unit<'_> {
@@ -87,7 +110,8 @@ fn unit(n: usize, request: &Request) -> Unit<'_> {
             (mode, Some(MigWant { profile: &mig.profile, compute: mig.compute }))
         }
     };
-    Unit { request: n, pin: request.pin(), mode, mig, joins: true }
+    let named = request.alias().is_some_and(|alias| alias.resource().is_none());
+    Unit { request: n, more: Vec::new(), pin: request.pin(), named, mode, mig, joins: true }
 }
 
 /// A device record on a GPU: one that there is, or one that is being planned.
@@ -123,7 +147,9 @@ pub(super) struct HeldMig {
 impl Held {
     /// The claims that hold it.
     pub(super) fn by(&self) -> Vec<Holder> {
-        self.holders.iter().map(|(holder, _)| holder.clone()).collect()
+        let mut by: Vec<Holder> = self.holders.iter().map(|(holder, _)| holder.clone()).collect();
+        by.dedup();
+        by
     }
 
     /// The MPS limits of its claims.
@@ -150,8 +176,23 @@ impl Room {
 pub(super) struct GpuFacts<'a> {
     pub(super) gpu: &'a Gpu,
     pub(super) policy: GpuPolicy,
+    /// What of it the configuration shares.
+    pub(super) shared: Vec<SharedDevice<'a>>,
     /// Index into [`Table::geometries`].
     pub(super) geometry: Option<usize>,
+}
+
+impl GpuFacts<'_> {
+    /// How the configuration shares the GPU, or the MIG device of this UUID on it.
+    pub(super) fn shared(&self, mig: Option<&str>) -> Option<&SharedDevice<'_>> {
+        let uuid = mig.unwrap_or(&self.gpu.uuid);
+        self.shared.iter().find(|one| one.unit.uuid().eq_ignore_ascii_case(uuid))
+    }
+
+    /// How many claims may take turns on the GPU, or on that MIG device.
+    pub(super) fn replicas(&self, mig: Option<&str>) -> u32 {
+        self.shared(mig).map_or(self.policy.replicas, |one| one.resource.replicas)
+    }
 }
 
 /// All GPUs, and what is on each.
@@ -198,10 +239,15 @@ impl<'a> Table<'a> {
                 Some(geometries.len() - 1)
             })
         };
+        let shared = node.config.resolve(node.inventory).shared;
+        let on = |gpu: &Gpu| {
+            shared.iter().filter(|one| one.unit.gpu.uuid == gpu.uuid).cloned().collect()
+        };
         let gpus: Vec<GpuFacts<'a>> = (node.inventory.gpus.iter())
             .map(|gpu| GpuFacts {
                 gpu,
                 policy: node.config.policy(gpu),
+                shared: on(gpu),
                 geometry: geometry_of(gpu),
             })
             .collect();
@@ -327,10 +373,13 @@ fn held(device: &Device, target: &Target, claims: &[Claim]) -> Held {
         (Purpose::Mps, None) => "mps".to_owned(),
         (Purpose::MigMode, None) => "MIG mode".to_owned(),
     };
-    // One share for each claim: over several GPUs it names the record once for each.
-    let holders = claims.iter().filter_map(|claim| {
-        let part = claim.parts.iter().find(|part| part.device == device.id)?;
-        Some((holder(claim, &holds), part.limits))
+    // One share for each claim: over several GPUs it names the record once for each. Only of turns a claim
+    // may have several.
+    let several = matches!(device.purpose, Purpose::TimeSlicing { .. });
+    let holders = claims.iter().flat_map(|claim| {
+        let parts = claim.parts.iter().filter(|part| part.device == device.id);
+        let parts = parts.take(if several { usize::MAX } else { 1 });
+        parts.map(|part| (holder(claim, &holds), part.limits))
     });
     Held {
         device: DeviceRef::Join(device.id.clone()),

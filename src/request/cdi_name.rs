@@ -34,6 +34,11 @@ impl Request {
         if self.count != Count::ONE {
             return Err(no_name("a count"));
         }
+        match &self.alias {
+            None => {}
+            Some(alias) if alias.resource().is_some() => return Err(no_name("a replica")),
+            Some(alias) => return Ok(alias.to_string()),
+        }
         let share = match &self.share {
             Share::Exclusive => "exclusive".to_owned(),
             Share::TimeSlicing { interval: None } => "time-slicing".to_owned(),

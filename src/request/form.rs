@@ -1,8 +1,8 @@
 //! Requests in JSON and YAML: the text itself, or one key for each of its parts.
 
 use super::{
-    ComputeSlices, Count, Interval, Memory, MigShare, MigSharing, Mode, MpsLimits, Percent, Pin,
-    Request, RequestError, Share,
+    Alias, ComputeSlices, Count, Interval, Memory, MigShare, MigSharing, Mode, MpsLimits, Percent,
+    Pin, Request, RequestError, Share,
 };
 use crate::inventory::ProfileName;
 use serde::de::value::MapAccessDeserializer;
@@ -33,6 +33,7 @@ impl Serialize for Request {
             }
         }
         entry(&mut map, "gpu", &self.pin.as_ref().map(Pin::to_string))?;
+        entry(&mut map, "as", &self.alias)?;
         entry(&mut map, "count", &Some(self.count).filter(|count| *count != Count::ONE))?;
         map.end()
     }
@@ -98,6 +99,8 @@ struct Form {
     threads: Option<Percent>,
     memory: Option<Memory>,
     gpu: Option<Pin>,
+    #[serde(rename = "as")]
+    alias: Option<Alias>,
     count: Option<Count>,
 }
 
@@ -111,10 +114,14 @@ impl Form {
         };
         self.nothing_left(share.mode())?;
         let request = Request::new(share).with_count(self.count.unwrap_or(Count::ONE));
-        match self.gpu {
-            None => Ok(request),
-            Some(pin) => Ok(request.with_pin(pin)?),
-        }
+        let request = match self.gpu {
+            None => request,
+            Some(pin) => request.with_pin(pin)?,
+        };
+        Ok(match self.alias {
+            None => request,
+            Some(alias) => request.with_alias(alias),
+        })
     }
 
     fn limits(&mut self) -> MpsLimits {

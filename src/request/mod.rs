@@ -4,6 +4,7 @@
 //! It is read from text (the command line, annotations), from JSON and YAML, and from the names
 //! of CDI devices, and written back to each.
 
+mod alias;
 mod cdi_name;
 mod error;
 mod form;
@@ -15,6 +16,7 @@ mod sharing_mode;
 mod tests;
 mod values;
 
+pub use alias::Alias;
 pub use cdi_name::NoCdiName;
 pub use error::{Problem, RequestError};
 pub use list::{ListError, MAX_REQUESTS, Requests};
@@ -33,6 +35,7 @@ pub struct Request {
     count: Count,
     share: Share,
     pin: Option<Pin>,
+    alias: Option<Alias>,
 }
 
 /// What is wanted of a GPU.
@@ -124,7 +127,7 @@ pub enum MigSharing {
 impl Request {
     /// One of the share, on any GPU.
     pub fn new(share: Share) -> Request {
-        Request { count: Count::ONE, share, pin: None }
+        Request { count: Count::ONE, share, pin: None, alias: None }
     }
 
     /// The same, so many times.
@@ -149,6 +152,18 @@ impl Request {
         Ok(Request { pin: Some(pin), ..self })
     }
 
+    /// The same, asked for by this name.
+    #[must_use]
+    pub fn with_alias(self, alias: Alias) -> Request {
+        Request { alias: Some(alias), ..self }
+    }
+
+    /// The same, whatever it was asked for by.
+    #[must_use]
+    pub fn without_alias(self) -> Request {
+        Request { alias: None, ..self }
+    }
+
     /// How many devices.
     pub fn count(&self) -> Count {
         self.count
@@ -162,6 +177,11 @@ impl Request {
     /// Which GPU, where that matters.
     pub fn pin(&self) -> Option<&Pin> {
         self.pin.as_ref()
+    }
+
+    /// The named device that it was asked for by.
+    pub fn alias(&self) -> Option<&Alias> {
+        self.alias.as_ref()
     }
 }
 
@@ -191,8 +211,11 @@ impl fmt::Display for Request {
             write!(f, "{}x ", self.count)?;
         }
         self.share.fmt(f)?;
-        match &self.pin {
-            Some(pin) => write!(f, " @{pin}"),
+        if let Some(pin) = &self.pin {
+            write!(f, " @{pin}")?;
+        }
+        match &self.alias {
+            Some(alias) => write!(f, " as {alias}"),
             None => Ok(()),
         }
     }

@@ -1,5 +1,6 @@
 //! The grammar of requests: `2x mig:3g.40gb,compute=1c/mps:threads=50 @0`.
 
+use super::alias::{ALIAS, Alias};
 use super::error::{Problem, RequestError, Wrong};
 use super::pin::PIN;
 use super::values::{
@@ -76,6 +77,26 @@ pub(super) fn bounded(text: &str) -> Parsed<Part<'_>> {
 }
 
 fn whole(part: Part<'_>) -> Parsed<Request> {
+    let (part, alias) = alias(part)?;
+    let request = pinned(part)?;
+    Ok(match alias {
+        Some(alias) => request.with_alias(alias),
+        None => request,
+    })
+}
+
+/// Reads the name behind the last `as`.
+fn alias(part: Part<'_>) -> Parsed<(Part<'_>, Option<Alias>)> {
+    let Some(at) = part.text.rfind(" as ") else { return Ok((part, None)) };
+    let (before, behind) = part.cut(at);
+    let name = behind.cut(" as ".len()).1.trim();
+    match Alias::parse(name.text) {
+        Some(alias) => Ok((before, Some(alias))),
+        None => Err(name.wrong(Problem::Value(ALIAS), "time-slicing @0 as nvidia.com/gpu=0::3")),
+    }
+}
+
+fn pinned(part: Part<'_>) -> Parsed<Request> {
     let (count, rest) = count(part.trim())?;
     let (share_part, pin_part) = rest.split('@');
     let request = Request::new(share(share_part.trim())?).with_count(count);

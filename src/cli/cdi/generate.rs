@@ -27,7 +27,7 @@ enum SpecFormat {
 
 pub(super) fn run(host: &Host, args: &Generate) -> Result<Answer, Failure> {
     let (options, mut notes) = args.spec.options()?;
-    let generated = args.spec.generate(host, &options)??;
+    let generated = args.spec.generate(host, &options)?.own?;
     notes.extend(generated.left_out.iter().map(|sentence| format!("divvy: {sentence}")));
     let file = args.output.as_deref().filter(|path| *path != Path::new("-"));
     let text = args.format(file).encode(&generated.spec)?;

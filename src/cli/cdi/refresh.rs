@@ -1,11 +1,14 @@
 //! `divvy cdi refresh`.
 
-use super::spec_args::SpecArgs;
+use super::spec_args::{SpecArgs, Specs};
 use crate::cli::answer::{Answer, AnswerArgs, Exit, Failure, Form};
+use crate::compat::device_plugin::ResourceName;
 use crate::host::Host;
+use crate::ops::generate::{self, Generated};
 use crate::ops::refresh::{self, Outcome, Refreshed};
 use clap::Args;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Refresh {
@@ -30,10 +33,35 @@ pub(super) fn run(host: &Host, args: &Refresh) -> Result<Answer, Failure> {
             "divvy: groups of DRM nodes are left out: podman {version} is here, and before 5.1 it drops a spec that has them"
         ));
     }
+    let Specs { own, others } = args.spec.generate(host, &options)?;
     let act = if args.dry_run { refresh::look } else { refresh::refresh };
-    let refreshed = act(file, args.spec.generate(host, &options)?)?;
+    let mut refreshed = act(file, own)?;
+    if options.kind.to_string() == ResourceName::gpu().as_str() {
+        refreshed.resources = resources(host, args, others)?;
+    }
     notes.extend(refreshed.notes.iter().map(|note| format!("divvy: {note}")));
     Ok(Answer { text: args.answer.render(&refreshed, || tell(&refreshed, args.dry_run))?, notes })
+}
+
+/// Brings the files of the configuration's other resources up to date, and removes those that it has no more.
+fn resources(
+    host: &Host,
+    args: &Refresh,
+    others: BTreeMap<ResourceName, Result<Generated, generate::Error>>,
+) -> Result<Vec<Refreshed>, Failure> {
+    let act = if args.dry_run { refresh::look } else { refresh::refresh };
+    let mut done = Vec::new();
+    for (name, generated) in others {
+        let kind = name.as_str().parse().map_err(|error| Failure::new(Exit::Failed, error))?;
+        let file = refresh::file(host, &kind, &refresh::resource_file(&name))
+            .map_err(|error| refusal(&args.answer, error))?;
+        done.push(act(file, generated)?);
+    }
+    for file in refresh::other_resources(host, &done)? {
+        let reason = "the configuration has no such resource".to_owned();
+        done.push(act(file, Err(generate::Error::NoDevices { reason }))?);
+    }
+    Ok(done)
 }
 
 /// Another's file is a refusal; for programs, it is on stdout too.
@@ -70,5 +98,6 @@ fn tell(refreshed: &Refreshed, dry_run: bool) -> String {
             "changed: what every device brings along (files, control nodes, hook)".to_owned(),
         );
     }
+    lines.extend(refreshed.resources.iter().map(|one| tell(one, dry_run)));
     lines.join("\n")
 }

@@ -2,17 +2,20 @@
 
 use crate::cli::answer::{Exit, Failure};
 use crate::cli::host::installed;
+use crate::compat::device_plugin::ResourceName;
 use crate::config::Config;
 use crate::driver_files::Search;
 use crate::edits::{self, HookEntry, Job};
 use crate::hook_args::{AbsolutePath, PROGRAM};
 use crate::host::Host;
 use crate::inventory::{self, Scope};
-use crate::ops::generate::{self, Generated, NameStrategy, Options, UnknownStrategy, requests};
+use crate::ops::generate::{
+    self, Generated, NameStrategy, Options, Shared, UnknownStrategy, requests, resources,
+};
 use crate::ops::refresh;
 use cdi::Kind;
 use clap::Args;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -93,6 +96,12 @@ pub(in crate::cli) struct SpecArgs {
     feature_flag: Vec<Feature>,
 }
 
+/// The spec that is asked for, and those of kinds that the configuration's resources have besides.
+pub(super) struct Specs {
+    pub(super) own: Result<Generated, generate::Error>,
+    pub(super) others: BTreeMap<ResourceName, Result<Generated, generate::Error>>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Disabled {
     All,
@@ -152,6 +161,7 @@ impl SpecArgs {
         let has = |feature| self.feature_flag.contains(&feature);
         let options = Options {
             kind,
+            shared: Shared::default(),
             strategies: self.device_name_strategy.clone(),
             wanted: self.device_id.clone(),
             all_device: !self.no_all_device,
@@ -185,18 +195,30 @@ impl SpecArgs {
         if self.requests { refresh::REQUESTS_FILE } else { refresh::FILE }
     }
 
-    /// The spec, by one NVML session.
-    pub(super) fn generate(
-        &self,
-        host: &Host,
-        options: &Options,
-    ) -> Result<Result<Generated, generate::Error>, Failure> {
+    /// The spec, by one NVML session, and those of the configuration's other resources.
+    pub(super) fn generate(&self, host: &Host, options: &Options) -> Result<Specs, Failure> {
         let session = inventory::open(host)?;
-        let scope = if self.requests { Scope::Full } else { Scope::Devices };
+        let config = Config::load(&host.config)?;
+        let shares = options.kind.vendor() == resources::VENDOR && config.has_resources();
+        let scope = if self.requests || shares { Scope::Full } else { Scope::Devices };
         let inventory = inventory::read(&session, scope)?;
-        Ok(match self.requests {
-            true => requests::generate(host, &inventory, &Config::load(&host.config)?, options),
-            false => generate::generate(host, &inventory, options),
+        let generate = |options: &Options| generate::generate(host, &inventory, options);
+        let others = BTreeMap::new();
+        if self.requests {
+            let own = requests::generate(host, &inventory, &config, options);
+            return Ok(Specs { own, others });
+        }
+        if !shares {
+            return Ok(Specs { own: generate(options), others });
+        }
+        Ok(match resources::kinds(&inventory, &config, options) {
+            Err(error) => Specs { own: Err(error), others },
+            Ok(mut kinds) => {
+                let name = ResourceName::parse(options.kind.class());
+                let own = name.and_then(|name| kinds.remove(&name));
+                let others = kinds.iter().map(|(name, options)| (name.clone(), generate(options)));
+                Specs { own: generate(own.as_ref().unwrap_or(options)), others: others.collect() }
+            }
         })
     }
 

@@ -4,6 +4,7 @@
 use super::{MigStrategy, PluginConfig};
 use crate::document::{self, FileError, Wrong};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -121,6 +122,20 @@ struct Found {
     maps: Vec<(ConfigMap, String)>,
     policy: Option<ClusterPolicy>,
     bare: Option<PluginConfig>,
+}
+
+/// Whether a text is such a file: divvy's own configuration has neither a version nor a kind.
+#[must_use]
+pub fn is_one(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Marks {
+        version: Option<IgnoredAny>,
+        kind: Option<IgnoredAny>,
+    }
+    document::split(text).iter().any(|one| {
+        document::parse::<Marks>(one)
+            .is_ok_and(|marks| marks.version.is_some() || marks.kind.is_some())
+    })
 }
 
 /// Reads a configuration out of a file: bare, in a ConfigMap, or in one beside a ClusterPolicy.

@@ -12,7 +12,7 @@ mod tests;
 pub use flags::{
     AllocationPolicy, DeviceIdStrategy, DiscoveryStrategy, Flags, GfdFlags, PluginFlags, Words,
 };
-pub use manifest::{Choice, LABEL, Named, ReadError, read};
+pub use manifest::{Choice, LABEL, Named, ReadError, is_one, read};
 pub use sharing::{
     DeviceRef, Devices, MAX_REPLICAS, Replicated, Resource, ResourceName, Sharing, Strategy,
 };

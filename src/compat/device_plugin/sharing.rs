@@ -117,6 +117,12 @@ impl TryFrom<SharingForm> for Sharing {
         if form.mps.as_ref().is_some_and(|mps| mps.fail_requests_greater_than_one == Some(false)) {
             return Err("a container can't have several parts of one device under MPS: leave failRequestsGreaterThanOne: false out of mps".to_owned());
         }
+        let parts = form.mps.iter().flat_map(|mps| &mps.resources).map(|one| one.replicas);
+        if let Some(parts) = parts.max().filter(|parts| *parts > 100) {
+            return Err(format!(
+                "mps has at most 100 replicas, one for each per cent of threads, and this is {parts}"
+            ));
+        }
         let sharing = Sharing { time_slicing: form.time_slicing, mps: form.mps };
         let all: Vec<_> = sharing.resources().collect();
         for (n, (strategy, _, one)) in all.iter().enumerate() {

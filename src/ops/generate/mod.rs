@@ -4,6 +4,8 @@ mod candidate;
 mod names;
 #[cfg(feature = "nvml")]
 pub mod requests;
+#[cfg(feature = "nvml")]
+pub mod resources;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +18,7 @@ use crate::inventory::{CapabilityError, Inventory, Mig, Unusable};
 use crate::request::ListError;
 use candidate::Candidate;
 use cdi::{ContainerEdits, Device, DeviceName, Finding, Kind, NameError, Severity, Spec};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What to generate.
@@ -33,6 +36,19 @@ pub struct Options {
     pub edits: edits::Options,
     /// Folders to look for driver files in, in place of the usual ones.
     pub search: Search,
+    /// What the configuration's resources add and take away.
+    pub shared: Shared,
+}
+
+/// What the configuration's resources add to the spec of one kind, and take away from it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shared {
+    /// UUIDs of devices that are not offered as they are.
+    hidden: BTreeSet<String>,
+    /// Replicas.
+    replicas: Vec<Device>,
+    /// What should be known, a sentence each.
+    notes: Vec<String>,
 }
 
 /// A spec, and what is not in it.
@@ -122,6 +138,12 @@ pub enum Error {
     /// A share that is no list of requests for one claim.
     #[error(transparent)]
     Requests(#[from] ListError),
+    /// Resources of the configuration that this node can't have.
+    #[error("the configuration's resources can't be had here: {fault}")]
+    Resources {
+        /// What is wrong, and what would help.
+        fault: String,
+    },
     /// Nothing that a container could be given.
     #[error("there is no device to generate: {reason}")]
     NoDevices {
@@ -140,7 +162,7 @@ pub fn generate(host: &Host, inventory: &Inventory, options: &Options) -> Result
     if candidates.is_empty() {
         return Err(Error::NoDevices { reason: why_none(inventory) });
     }
-    let chosen = choose(&candidates, inventory, &options.wanted)?;
+    let chosen = choose(&candidates, inventory, options)?;
     for candidate in &chosen {
         candidate.check_nodes(host)?;
     }
@@ -149,7 +171,9 @@ pub fn generate(host: &Host, inventory: &Inventory, options: &Options) -> Result
     let files = DriverFiles::find(host, &inventory.driver_version, &options.search)?;
     let devices = devices(&chosen, &nodes, options)?;
     let common = edits::common(&files, &nodes, &options.edits);
-    checked(Spec::new(options.kind.clone(), devices, common), left_out(inventory))
+    let mut left_out = left_out(inventory);
+    left_out.extend(options.shared.notes.iter().cloned());
+    checked(Spec::new(options.kind.clone(), devices, common), left_out)
 }
 
 /// A spec that an engine refuses looks to people like a device that isn't there: it is not handed out.
@@ -205,10 +229,13 @@ fn why_none(inventory: &Inventory) -> String {
 fn choose<'a>(
     candidates: &'a [Candidate],
     inventory: &Inventory,
-    wanted: &[String],
+    options: &Options,
 ) -> Result<Vec<&'a Candidate>, Error> {
+    let wanted = &options.wanted;
+    let candidates: Vec<&Candidate> =
+        candidates.iter().filter(|one| !options.shared.hidden.contains(&one.uuid)).collect();
     if wanted.is_empty() || wanted.iter().any(|name| name == "all") {
-        return Ok(candidates.iter().collect());
+        return Ok(candidates);
     }
     if let Some(name) = wanted.iter().find(|name| !candidates.iter().any(|one| one.is_called(name)))
     {
@@ -219,7 +246,7 @@ fn choose<'a>(
             available: available.join(", "),
         });
     }
-    let chosen = candidates.iter().filter(|one| wanted.iter().any(|name| one.is_called(name)));
+    let chosen = candidates.into_iter().filter(|one| wanted.iter().any(|name| one.is_called(name)));
     Ok(chosen.collect())
 }
 
@@ -253,7 +280,12 @@ fn devices(chosen: &[&Candidate], nodes: &Nodes, options: &Options) -> Result<Ve
             add(one.name(strategy), edits.clone())?;
         }
     }
-    if options.all_device {
+    if options.wanted.is_empty() {
+        for replica in &options.shared.replicas {
+            add(replica.name.to_string(), replica.container_edits.clone())?;
+        }
+    }
+    if options.all_device && !chosen.is_empty() {
         let targets: Vec<edits::Target> = chosen.iter().map(|one| one.target).collect();
         add("all".to_owned(), edits::device(&targets, nodes, &options.edits))?;
     }

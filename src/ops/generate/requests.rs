@@ -62,7 +62,7 @@ pub fn generate(
     Ok(generated)
 }
 
-fn device(request: &Request, hook: &HookEntry) -> Result<ContainerEdits, Error> {
+pub(super) fn device(request: &Request, hook: &HookEntry) -> Result<ContainerEdits, Error> {
     let requests = Requests::new(vec![request.clone()])?;
     let limits = match request.share() {
         Share::Mps(limits) | Share::Mig(MigShare { sharing: MigSharing::Mps(limits), .. }) => {
@@ -85,7 +85,7 @@ fn device(request: &Request, hook: &HookEntry) -> Result<ContainerEdits, Error> 
 
 /// The requests that have a name here, what the configuration asks for first, and how many were left out.
 fn named(inventory: &Inventory, config: &Config) -> Result<(Vec<(String, Request)>, usize), Error> {
-    let shares = config.shares.iter().map(|(name, request)| (name.to_string(), request.clone()));
+    let shares = config.shares.iter().map(|(name, share)| (name.to_string(), share.named(name)));
     let mut all: Vec<(String, Request)> = shares.collect();
     // A request without a name doesn't get into the configuration.
     let by_name = |request: Request| Some((request.cdi_name().ok()?, request));

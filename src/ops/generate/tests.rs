@@ -131,6 +131,7 @@ fn options() -> Options {
         without: BTreeSet::new(),
     };
     Options {
+        shared: Shared::default(),
         kind: "nvidia.com/gpu".parse().unwrap(),
         strategies: vec![NameStrategy::Index, NameStrategy::Uuid],
         wanted: vec![],

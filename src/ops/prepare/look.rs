@@ -2,7 +2,7 @@
 
 use super::PrepareError;
 use crate::claim::store::Store;
-use crate::config::Config;
+use crate::config::{Asker, Config};
 use crate::inventory::{self, Scope};
 use crate::plan::{self, Plan, Refusal};
 use crate::request::Requests;
@@ -17,8 +17,11 @@ pub fn look(
     store: &Store,
     config: &Config,
     requests: &Requests,
-    uid: u32,
+    (uid, asker): (u32, &Asker),
 ) -> Result<Result<Plan, Box<Refusal>>, PrepareError> {
+    if let Err(refusal) = plan::permitted(requests, asker, config) {
+        return Ok(Err(refusal));
+    }
     let claims = store.claims()?;
     let devices = store.devices_of(&claims)?;
     let inventory = inventory::read(node.nvml, Scope::Full)?;

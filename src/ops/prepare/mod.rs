@@ -12,9 +12,10 @@ use super::grant::{self, Grant};
 use super::release::{self, When};
 use crate::claim::store::Store;
 use crate::claim::{ClaimId, Owner};
-use crate::config::Config;
+use crate::config::{Asker, Config};
 use crate::edits::HookEntry;
 use crate::history::{self, Event};
+use crate::plan;
 use crate::request::Requests;
 use crate::share::Node;
 use begin::Begun;
@@ -32,6 +33,8 @@ pub struct Ask {
     pub owner: Owner,
     /// The uid whose processes will be MPS clients.
     pub uid: u32,
+    /// Who asks, for shares that aren't everybody's.
+    pub asker: Asker,
     /// The hook that containers run, where one is installed.
     pub hook: Option<HookEntry>,
     /// How long other processes may keep this one waiting, in all.
@@ -96,6 +99,7 @@ fn try_until_settled(
     config: &Config,
     ask: &Ask,
 ) -> Result<Settled, PrepareError> {
+    plan::permitted(&ask.requests, &ask.asker, config).map_err(PrepareError::Refused)?;
     let mut attempt =
         Attempt { deadline: Instant::now() + ask.patience, locked: false, tried: BTreeSet::new() };
     loop {
