@@ -21,7 +21,7 @@ const FLOORS: [(u8, &[&str]); 8] = [
 ];
 
 /// Rooms that may use another of their own floor, one way only, each with its reason.
-const SIDEWAYS: [(&str, &str); 12] = [
+const SIDEWAYS: [(&str, &str); 13] = [
     // What is wrong in a file is said with the word that was meant.
     ("document", "suggest"),
     // A claim is a request with a life.
@@ -34,6 +34,8 @@ const SIDEWAYS: [(&str, &str); 12] = [
     ("request", "inventory"),
     // What people have already names profiles too.
     ("compat", "inventory"),
+    // And asks for what requests ask for.
+    ("compat", "request"),
     // A policy is for the GPUs that match, and names requests.
     ("config", "inventory"),
     ("config", "request"),

@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Failure};
 use crate::compat::device_plugin::PluginConfig;
+use crate::compat::dra;
 use crate::compat::mig_parted::Layouts;
 use crate::config::Config;
 use crate::request::Requests;
@@ -33,6 +34,8 @@ pub(super) enum Kind {
     DevicePlugin,
     /// Layouts of MIG devices in mig-parted's form, for `divvy mig apply -f`
     MigParted,
+    /// A ResourceClaim, ResourceClaimTemplate or GpuConfig, for `divvy plan -f` and `divvy prepare -f`
+    ResourceClaim,
 }
 
 pub(super) fn run(command: &Command) -> Result<Answer, Failure> {
@@ -46,6 +49,7 @@ fn schema(kind: Kind) -> Schema {
     match kind {
         Kind::Config => schema_for!(Config),
         Kind::Request => schema_for!(Requests),
+        Kind::ResourceClaim => schema_for!(dra::Manifest),
         Kind::DevicePlugin => schema_for!(PluginConfig),
         Kind::MigParted => schema_for!(Layouts),
     }

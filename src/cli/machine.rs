@@ -3,6 +3,7 @@
 use super::answer::{AnswerArgs, Exit, Failure, Form};
 use super::progress;
 use crate::claim::store::{Store, StoreError};
+use crate::compat::dra;
 use crate::config::{Asker, Config};
 use crate::document::{self, FileError};
 use crate::host::Host;
@@ -80,9 +81,12 @@ pub(super) struct RequestArgs {
     /// What is wanted: exclusive, time-slicing, mps:threads=25, mig:1g.10gb, mig:3g.40gb/mps, 2x mig:1g.10gb @0 …
     #[arg(value_name = "REQUEST", required_unless_present = "file")]
     requests: Vec<String>,
-    /// Read the requests from a JSON or YAML list
+    /// Read the requests from a list in JSON or YAML, or from a manifest: ResourceClaim, ResourceClaimTemplate, GpuConfig
     #[arg(long, short, value_name = "FILE", conflicts_with = "requests")]
     file: Option<PathBuf>,
+    /// Which of several claims in the file, by its metadata.name
+    #[arg(long, value_name = "NAME", requires = "file")]
+    manifest: Option<String>,
 }
 
 impl RequestArgs {
@@ -99,6 +103,10 @@ impl RequestArgs {
             return Requests::new(requests?).map_err(usage);
         };
         let text = document::read(file)?;
+        if dra::is_one(&text) {
+            let read = dra::read(&text, file, self.manifest.as_deref());
+            return read.map_err(|error| Failure::new(Exit::Usage, error));
+        }
         Requests::from_document(&text).map_err(|error| {
             let said = match error {
                 ListError::Document(wrong) => FileError::wrong(file, wrong).to_string(),

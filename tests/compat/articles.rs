@@ -109,3 +109,24 @@ fn a_cluster_policy_names_what_mig_devices_are_called() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.ends_with("mig-strategy: single\n"), "{said}");
 }
+
+#[test]
+fn the_claims_of_two_deployments_share_an_h100() {
+    let node = node::create(&["--gpu", "H100-80GB", "--managed"]);
+    let prepare = |claim: &str, template: &str| {
+        let mut command = node.divvy();
+        command.args(["prepare", "--claim", claim, "--file"]).arg(article("claim-templates.yaml"));
+        answer(command.args(["--manifest", template]))
+    };
+    let (prod, dev) =
+        (prepare("prod", "gpu-claim-template-prod"), prepare("dev", "gpu-claim-template-dev"));
+    assert!(prod.contains("mig:3g.40gb") && dev.contains("mig:1g.10gb"), "{prod}{dev}");
+    let shown = node.change("show", &[]);
+    assert!(shown.contains("3g.40gb") && shown.contains("1g.10gb"), "{shown}");
+    let file = article("claim-templates.yaml");
+    let output = run(node.divvy().args(["prepare", "--file"]).arg(&file));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("choose one with --manifest"), "{}", stderr(&output));
+    release_all(&node);
+    assert!(!node.change("show", &[]).contains("3g.40gb"));
+}
