@@ -99,11 +99,7 @@ pub(super) fn judge(seen: &CdiFolders, engines: &[Engine]) -> Judged {
     }));
     findings.extend(seen.stale.iter().map(|(file, missing)| stale(file, missing)));
     findings.extend(too_new(seen, engines));
-    findings.extend(seen.claims_gone.iter().map(|file| {
-        let what = format!("{} is of a claim that isn't there", file.display());
-        let mend = format!("rm {}", file.display());
-        Finding::new(Name::CdiClaimGone, what, "divvy has no such claim", mend)
-    }));
+    findings.extend(claims_gone(&seen.claims_gone));
     findings.extend(shadowed(seen));
     if seen.devices == 0 && findings.is_empty() {
         let folders: Vec<String> =
@@ -115,6 +111,18 @@ pub(super) fn judge(seen: &CdiFolders, engines: &[Engine]) -> Judged {
     let files = seen.files.len();
     let plural = if files == 1 { "" } else { "s" };
     Judged { says: format!("{} devices in {files} file{plural}", seen.devices), findings }
+}
+
+/// One for all of them: where something went wrong once, it went wrong often.
+fn claims_gone(files: &[PathBuf]) -> Option<Finding> {
+    let first = files.first()?.display();
+    let what = match files.len() {
+        1 => format!("{first} is of a claim that isn't there"),
+        n => format!("{first} and {} more are of claims that aren't there", n - 1),
+    };
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let mend = format!("rm {}", files.join(" "));
+    Some(Finding::new(Name::CdiClaimGone, what, "divvy has no such claim", mend))
 }
 
 /// One for each set of files: two that hold the same devices conflict in all of them.

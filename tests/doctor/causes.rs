@@ -171,7 +171,11 @@ fn cdi_folders() -> Vec<(&'static str, Cause)> {
         }),
         ("cdi-claim-gone", |machine| {
             after(machine, |m| {
-                fs::write(m.cdi("divvy-claim_job.json"), spec("0.5.0", ENV)).unwrap()
+                for name in ["divvy-claim_job.json", "divvy-claim_other.json"] {
+                    let one = spec("0.5.0", ENV)
+                        .replace(r#""name": "0""#, &format!(r#""name": "{name}""#));
+                    fs::write(m.cdi(name), one).unwrap();
+                }
             })
         }),
         ("cdi-none", |machine| {
