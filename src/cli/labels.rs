@@ -1,25 +1,20 @@
 //! `divvy labels`.
 
 use super::answer::{Answer, AnswerArgs, Failure};
+use crate::compat::device_plugin::MigStrategy;
 use crate::config::Config;
 use crate::host::Host;
 use crate::inventory::{self, Scope};
-use crate::labels::{Facts, Labels, MigStrategy};
+use crate::labels::{Facts, Labels};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 #[derive(Debug, Args)]
 pub(super) struct LabelsArgs {
-    /// How MIG devices appear
-    #[arg(
-        long,
-        value_enum,
-        default_value_t,
-        env = "DIVVY_LABELS_MIG_STRATEGY",
-        hide_env_values = true
-    )]
-    mig_strategy: StrategyArg,
+    /// How MIG devices appear [default: mig-strategy of the configuration, else none]
+    #[arg(long, value_enum, env = "DIVVY_LABELS_MIG_STRATEGY", hide_env_values = true)]
+    mig_strategy: Option<StrategyArg>,
     /// Where to write the labels, whole or not at all [default: stdout]; node-feature-discovery reads /etc/kubernetes/node-feature-discovery/features.d
     #[arg(long, value_name = "FILE", env = "DIVVY_LABELS_OUTPUT_FILE", hide_env_values = true)]
     output_file: Option<PathBuf>,
@@ -30,10 +25,9 @@ pub(super) struct LabelsArgs {
     answer: AnswerArgs,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum StrategyArg {
     /// Not at all
-    #[default]
     None,
     /// As the node's GPUs, where all are alike
     Single,
@@ -47,16 +41,18 @@ pub(super) fn run(host: &Host, args: &LabelsArgs) -> Result<Answer, Failure> {
     let attributes = inventory::attributes(&nvml, &inventory)?;
     let cliques = inventory::cliques(&nvml, &inventory)?;
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let config = Config::load(&host.config)?;
     let labels = Labels::of(&Facts {
         inventory: &inventory,
         attributes: &attributes,
         cliques: &cliques,
         host,
-        config: &Config::load(&host.config)?,
+        config: &config,
         strategy: match args.mig_strategy {
-            StrategyArg::None => MigStrategy::None,
-            StrategyArg::Single => MigStrategy::Single,
-            StrategyArg::Mixed => MigStrategy::Mixed,
+            None => config.mig_strategy,
+            Some(StrategyArg::None) => MigStrategy::None,
+            Some(StrategyArg::Single) => MigStrategy::Single,
+            Some(StrategyArg::Mixed) => MigStrategy::Mixed,
         },
         time: (!args.no_timestamp).then(now),
     });

@@ -10,8 +10,7 @@ mod sharing;
 #[cfg(test)]
 mod tests;
 
-pub use sharing::{Share, Strategy};
-
+use crate::compat::device_plugin::{Devices, MigStrategy};
 use crate::config::Config;
 use crate::host::Host;
 use crate::inventory::{Attributes, Inventory};
@@ -22,29 +21,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const DOMAIN: &str = "nvidia.com";
 /// The most that Kubernetes takes as a label's value.
 const MAX_VALUE: usize = 63;
-
-/// How MIG devices appear: GPU Feature Discovery's `--mig-strategy`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MigStrategy {
-    /// Not at all.
-    #[default]
-    None,
-    /// As the node's GPUs, which only works where all are alike.
-    Single,
-    /// Each profile as a resource of its own.
-    Mixed,
-}
-
-impl MigStrategy {
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            MigStrategy::None => "none",
-            MigStrategy::Single => "single",
-            MigStrategy::Mixed => "mixed",
-        }
-    }
-}
 
 /// What the labels depend on.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +66,7 @@ impl Labels {
         }
         node::put(&mut labels, facts);
         resource::put(&mut labels, facts);
+        labels.note_devices_apart(facts.config);
         labels.note_long_values();
         labels
     }
@@ -101,6 +78,15 @@ impl Labels {
 
     fn put(&mut self, name: &str, value: impl ToString) {
         self.labels.insert(format!("{DOMAIN}/{name}"), value.to_string());
+    }
+
+    fn note_devices_apart(&mut self, config: &Config) {
+        for resource in config.resources.iter().filter(|one| one.devices != Devices::All) {
+            self.notes.push(format!(
+                "only some devices of {} are shared, and the labels say it of all: they have no words for less",
+                resource.name
+            ));
+        }
     }
 
     fn note_long_values(&mut self) {

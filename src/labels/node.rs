@@ -1,7 +1,7 @@
 //! Labels of the whole node: machine, versions, what its GPUs can do.
 
-use super::sharing::{self, Strategy};
 use super::{Facts, Labels, plain};
+use crate::compat::device_plugin::Strategy;
 use std::collections::BTreeSet;
 
 const VGA_CONTROLLER: u32 = 0x03_0000;
@@ -15,8 +15,8 @@ pub(super) fn put(labels: &mut Labels, facts: &Facts<'_>) {
     put_clique(labels, facts);
     let gpus = &facts.inventory.gpus;
     labels.put("mig.capable", gpus.iter().any(|gpu| gpu.mig.is_some()));
-    let mps = gpus.iter().filter_map(|gpu| sharing::share(facts.config, gpu));
-    labels.put("mps.capable", mps.into_iter().any(|share| share.strategy == Strategy::Mps));
+    let mps = facts.config.resources.iter().any(|resource| resource.mode == Strategy::Mps);
+    labels.put("mps.capable", mps);
 }
 
 /// The NVLink clique, where all GPUs that are in one are in the same.

@@ -1,7 +1,8 @@
 //! Labels of what a node offers: its GPUs, and its MIG devices as the strategy lets them appear.
 
 use super::sharing::{self, Share};
-use super::{Facts, Labels, MigStrategy, plain};
+use super::{Facts, Labels, plain};
+use crate::compat::device_plugin::MigStrategy;
 use crate::inventory::{Attributes, Gpu, UNKNOWN_PROFILE};
 use std::collections::BTreeMap;
 
@@ -20,11 +21,11 @@ pub(super) fn put(labels: &mut Labels, facts: &Facts<'_>) {
     match facts.strategy {
         MigStrategy::None => {}
         MigStrategy::Single => {
-            labels.put("mig.strategy", facts.strategy.word());
+            labels.put("mig.strategy", "single");
             put_single(labels, facts);
         }
         MigStrategy::Mixed => {
-            labels.put("mig.strategy", facts.strategy.word());
+            labels.put("mig.strategy", "mixed");
             for (profile, alike) in alike(facts) {
                 put_mig(labels, facts, &format!("mig-{profile}"), &profile, &alike);
             }
@@ -49,7 +50,7 @@ fn put_gpus(labels: &mut Labels, facts: &Facts<'_>) {
         ));
     }
     let count = gpus.iter().filter(|other| other.name == gpu.name).count();
-    let share = sharing::share(facts.config, gpu).filter(|_| !gpu.mig_enabled());
+    let share = sharing::share(facts.config, gpu, GPU).filter(|_| !gpu.mig_enabled());
     put_offer(labels, GPU, &[&gpu.name], count, share);
     if gpu.mig_enabled() {
         // As a whole it is offered to nobody.
@@ -98,7 +99,7 @@ fn put_mig(
     profile: &str,
     alike: &Alike<'_>,
 ) {
-    let share = sharing::share(facts.config, alike.gpu);
+    let share = sharing::share(facts.config, alike.gpu, resource);
     put_offer(labels, resource, &[&alike.gpu.name, "MIG", profile], alike.count, share);
     let has = &alike.attributes;
     labels.put(&format!("{resource}.memory"), has.memory_mib);
@@ -125,12 +126,12 @@ fn put_offer(
     count: usize,
     share: Option<Share>,
 ) {
-    let shared = share.map(|_| "SHARED".to_owned());
+    let shared = share.filter(|share| !share.renamed).map(|_| "SHARED".to_owned());
     let product: Vec<String> = product.iter().map(|part| plain(part)).chain(shared).collect();
     labels.put(&format!("{resource}.product"), product.join("-"));
     labels.put(&format!("{resource}.count"), count);
     labels.put(&format!("{resource}.replicas"), share.map_or(1, |share| share.replicas));
-    let strategy = share.map_or("none", |share| share.strategy.word());
+    let strategy = share.map_or_else(|| "none".to_owned(), |share| share.strategy.to_string());
     labels.put(&format!("{resource}.sharing-strategy"), strategy);
 }
 

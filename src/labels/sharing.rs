@@ -1,44 +1,36 @@
-//! How a GPU, or a MIG device of it, is offered to several at once.
+//! How a resource is offered to several at once.
 
+use crate::compat::device_plugin::Strategy;
 use crate::config::Config;
 use crate::inventory::Gpu;
 use crate::request::Mode;
 
-/// The words of `sharing-strategy`.
+/// How many may share each device of a resource, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
-    /// By turns.
-    TimeSlicing,
-    /// At once.
-    Mps,
-}
-
-impl Strategy {
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Strategy::TimeSlicing => "time-slicing",
-            Strategy::Mps => "mps",
-        }
-    }
-}
-
-/// How many may share a device, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
+pub(super) struct Share {
     /// How.
-    pub strategy: Strategy,
+    pub(super) strategy: Strategy,
     /// How many, at least 2.
-    pub replicas: u32,
+    pub(super) replicas: u32,
+    /// Whether the replicas go by a name of their own, which tells that they are shared.
+    pub(super) renamed: bool,
 }
 
-/// How a GPU, or each MIG device of it, is shared: by turns, where the configuration lets it be used by
-/// turns and not whole. A GPU that may be used either way is offered whole, since nobody can count on
-/// its replicas.
-pub(super) fn share(config: &Config, gpu: &Gpu) -> Option<Share> {
+/// How a resource of a GPU is shared, `gpu` or `mig-1g.10gb`: as `resources` of the configuration say, where they name
+/// it. Else by turns, where the GPU may be used by turns and not whole. One that may be used either way is offered
+/// whole, since nobody can count on its replicas.
+pub(super) fn share(config: &Config, gpu: &Gpu, resource: &str) -> Option<Share> {
+    if let Some(named) = config.resources.iter().find(|one| one.name.class() == resource) {
+        let renamed = named.kind.as_ref().is_some_and(|kind| *kind != named.name);
+        return Some(Share { strategy: named.mode, replicas: named.replicas, renamed });
+    }
     let policy = config.policy(gpu);
     let by_turns =
         policy.modes.contains(&Mode::TimeSlicing) && !policy.modes.contains(&Mode::Exclusive);
-    (by_turns && policy.replicas > 1)
-        .then_some(Share { strategy: Strategy::TimeSlicing, replicas: policy.replicas })
+    let strategy = Strategy::TimeSlicing;
+    (by_turns && policy.replicas > 1).then_some(Share {
+        strategy,
+        replicas: policy.replicas,
+        renamed: false,
+    })
 }

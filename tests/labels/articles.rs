@@ -3,8 +3,19 @@
 //! `nvidia.com/gpu.present` and `nvidia.com/mig.config…` are the GPU operator's own labels, not of GPU
 //! Feature Discovery, and not here.
 
-use super::{FOUR_BY_TURNS, assert_has, configure, cut, labels};
+use super::{assert_has, configure, cut, labels};
 use crate::common::node::create;
+
+/// The configuration that the articles give NVIDIA's device plugin: four replicas of each GPU, or of what MIG devices
+/// are called under the strategy single.
+const FOUR_BY_TURNS: &str = "version: v1
+flags: {migStrategy: single}
+sharing:
+  timeSlicing:
+    resources:
+    - name: nvidia.com/gpu
+      replicas: 4
+";
 
 /// What a device plugin offers of a resource: devices times replicas.
 fn offered(labels: &std::collections::BTreeMap<String, String>, resource: &str) -> u32 {
@@ -79,6 +90,24 @@ fn seven_mig_devices_by_turns_are_twenty_eight() {
     ];
     assert_has(&found, &shown);
     assert_eq!(offered(&found, "gpu"), 28);
+}
+
+#[test]
+fn ten_replicas_under_mps() {
+    let node = create(&["--no-nodes", "--gpu", "T4"]);
+    configure(
+        &node,
+        "version: v1\nsharing: {mps: {resources: [{name: nvidia.com/gpu, replicas: 10}]}}\n",
+    );
+    let found = labels(&node, &[]);
+    let shown = [
+        ("gpu.product", "Tesla-T4-SHARED"),
+        ("gpu.replicas", "10"),
+        ("gpu.sharing-strategy", "mps"),
+        ("mps.capable", "true"),
+    ];
+    assert_has(&found, &shown);
+    assert_eq!(offered(&found, "gpu"), 10);
 }
 
 #[test]

@@ -206,6 +206,39 @@ fn gpus_that_are_used_by_turns_alone_are_shared() {
 }
 
 #[test]
+fn the_device_plugins_configuration_is_heard() {
+    let node = cut("A100-40GB", &[("0", &["3g.20gb@4", "1g.5gb", "1g.5gb"])]);
+    let resource = |name: &str| format!("    - {{name: nvidia.com/{name}, replicas: 3}}\n");
+    let plugin = |flags: &str, resources: &str| {
+        let sharing = format!("sharing:\n  timeSlicing:\n    {flags}\n    resources:\n{resources}");
+        configure(&node, &format!("version: v1\nflags: {{migStrategy: mixed}}\n{sharing}"));
+    };
+    // Its strategy holds where the command line says none, and each resource is shared by its own name.
+    plugin("failRequestsGreaterThanOne: false", &resource("mig-1g.5gb"));
+    let shared = [
+        ("mig.strategy", "mixed"),
+        ("mig-1g.5gb.replicas", "3"),
+        ("mig-1g.5gb.sharing-strategy", "time-slicing"),
+        ("mig-1g.5gb.product", "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb-SHARED"),
+        ("mig-3g.20gb.replicas", "1"),
+        ("mig-3g.20gb.sharing-strategy", "none"),
+        ("mig-3g.20gb.product", "NVIDIA-A100-SXM4-40GB-MIG-3g.20gb"),
+        ("gpu.replicas", "0"),
+    ];
+    assert_has(&labels(&node, &[]), &shared);
+    let none = labels(&node, &["--mig-strategy", "none"]);
+    assert!(!none.contains_key("mig.strategy"), "{none:?}");
+    // A resource under another name is known by it, and its product stays as it is.
+    plugin("renameByDefault: true", &resource("mig-1g.5gb"));
+    let renamed =
+        [("mig-1g.5gb.replicas", "3"), ("mig-1g.5gb.product", "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb")];
+    assert_has(&labels(&node, &[]), &renamed);
+    plugin("", "    - {name: nvidia.com/mig-1g.5gb, replicas: 3, devices: [\"0:0\"]}\n");
+    let said = String::from_utf8(run(&node, &[]).stderr).unwrap();
+    assert!(said.contains("only some devices of nvidia.com/mig-1g.5gb are shared"), "{said}");
+}
+
+#[test]
 fn a_gpu_that_is_lost_is_left_out_and_told() {
     let node = create(&["--no-nodes", "--gpu", "T4:2"]);
     node.change("lose", &["0"]);
