@@ -18,8 +18,10 @@ if [ "${ROADS_BENCH_INSIDE:-}" != 1 ]; then
 fi
 
 work=$(mktemp -d)
-trap 'umount -l /etc "$work"; rmdir "$work"' EXIT
+trap 'umount -l /etc /run "$work"; rmdir "$work"' EXIT
 mount -t tmpfs tmpfs "$work"
+# CDI files of claims go there, and nothing waits for a disk.
+mount -t tmpfs tmpfs /run
 mkdir -p "$work"/{up,work,plain,static,bundle}
 mount -t overlay -o "lowerdir=/etc,upperdir=$work/up,workdir=$work/work" overlay /etc
 printf 'int main(void) { return 0; }' | cc -O2 -static -x c - -o "$work/empty"
