@@ -1,7 +1,9 @@
 //! The configurations of three articles on GPU sharing, with the counts that they show.
 
 use super::{answer, article, configure, fill, release_all, requests, run, start, stderr};
+use crate::claims::site::Site;
 use crate::common::node::{self, Node};
+use divvy::inventory::{ComputeMode, Scope};
 use std::fs;
 
 fn cut(node: &Node, gpu: &str, profile: &str, count: usize) {
@@ -66,20 +68,32 @@ fn twenty_eight_replicas_of_seven_mig_devices() {
 
 #[test]
 fn ten_parts_of_a_gpu_by_mps() {
-    let node = node::create(&["--gpu", "T4", "--no-nodes"]);
-    configure(&node, "mps.yaml");
-    let devices = requests(&node, "gpu");
+    let Some(site) = Site::new(&["--gpu", "H100-80GB"]).lend_mps() else { return };
+    let node = &site.node;
+    configure(node, "mps.yaml");
+    let devices = requests(node, "gpu");
     assert_eq!(devices.len(), 10);
-    // A tenth of 15,360 MiB and of the threads, as the plugin gives its daemon.
-    assert!(devices[9].1.starts_with("mps:threads=10,memory=1536Mi @GPU-"), "{}", devices[9].1);
+    // A tenth of 81,559 MiB and of the threads, as the plugin gives its daemon.
+    assert!(devices[9].1.starts_with("mps:threads=10,memory=8155Mi @GPU-"), "{}", devices[9].1);
     assert!(devices[9].1.ends_with(" as nvidia.com/gpu=0::9"), "{}", devices[9].1);
-    let plan = answer(node.divvy().arg("plan").arg(&devices[0].1));
-    assert!(plan.contains("EXCLUSIVE_PROCESS"), "{plan}");
-    let second = format!("{}; {}", devices[0].1, devices[1].1);
-    let output = start(&node, "two", &second, 0);
+    let mut all: Vec<String> = devices.iter().map(|(_, request)| request.clone()).collect();
+    let output = start(node, "two", &all[..2].join("; "), 0);
     assert_eq!(output.status.code(), Some(3));
     assert!(stderr(&output).contains("a claim has one device of nvidia.com/gpu at most"));
-    release_all(&node);
+    all.push(all[9].clone());
+    let (served, refusal) = fill(node, &all);
+    assert_eq!(served, 10);
+    assert!(refusal.contains("are left beside"), "{refusal}");
+    let mode =
+        || divvy::inventory::read(&node.session(), Scope::Devices).unwrap().gpus[0].compute_mode;
+    eprintln!("{}", node.change("show", &[]));
+    let devices = std::fs::read_dir(node.host().state_dir.join("devices")).unwrap();
+    for entry in devices {
+        eprintln!("{}", std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    }
+    assert_eq!(mode(), ComputeMode::ExclusiveProcess, "as the plugin sets it");
+    release_all(node);
+    assert_eq!(mode(), ComputeMode::Default, "and put back");
 }
 
 #[test]

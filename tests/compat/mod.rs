@@ -3,6 +3,7 @@
 mod articles;
 mod import;
 mod policies;
+mod schema;
 
 use crate::common::node::Node;
 use serde_json::Value;

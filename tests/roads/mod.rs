@@ -8,6 +8,7 @@
 mod document;
 mod hostile;
 mod precreate;
+mod replicas;
 mod runtime;
 
 use crate::common::node::{self, Node};
