@@ -14,9 +14,9 @@ use std::io::Read;
 pub(super) enum Wish {
     /// The whole GPU.
     Exclusive,
-    /// Four take turns.
+    /// Four take turns, for a long time each. Without an interval, a claim would join either kind.
     Turns,
-    /// And for a short time each.
+    /// Or for a short time.
     ShortTurns,
     /// Devices of a profile that one of the two GPUs has.
     Mig { gpu: u32, profile: &'static str, count: u32 },
@@ -41,7 +41,7 @@ impl Wish {
     pub(super) fn text(self) -> String {
         match self {
             Wish::Exclusive => "exclusive".to_owned(),
-            Wish::Turns => "time-slicing".to_owned(),
+            Wish::Turns => "time-slicing:interval=long".to_owned(),
             Wish::ShortTurns => "time-slicing:interval=short".to_owned(),
             Wish::Mig { profile, count: 1, .. } => format!("mig:{profile}"),
             Wish::Mig { profile, count, .. } => format!("{count}x mig:{profile}"),
