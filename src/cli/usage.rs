@@ -50,9 +50,11 @@ mod tests {
     #[test]
     fn usages_name_no_option_that_a_variable_sets() {
         let mut command = command();
-        for words in
-            [&["divvy", "prepare", "--uid", "x"][..], &["divvy", "release"], &["divvy", "cdi"]]
-        {
+        for words in [
+            &["divvy", "prepare", "--bogus"][..],
+            &["divvy", "release"],
+            &["divvy", "cdi", "generate", "--bogus"],
+        ] {
             let error = command.try_get_matches_from_mut(words).unwrap_err().to_string();
             assert!(error.contains("Usage: divvy ") && !error.contains("--state-dir <"), "{error}");
         }

@@ -67,7 +67,7 @@ fn the_configuration_names_shares_and_pinned_requests_first() {
     assert_eq!(names(&described)[..3], ["notebook", "0:mig-1g.10gb", "mps"]);
     assert_eq!(names(&described).iter().filter(|name| **name == "mps").count(), 1);
     let notebook = &described.devices[0].container_edits;
-    assert_eq!(notebook.hooks[0].args[2], "--request=2x mps:memory=1Gi");
+    assert_eq!(notebook.hooks[0].args[2], "--request=2x mps:memory=1Gi as notebook");
     assert!(notebook.env.contains(&"CUDA_MPS_PINNED_DEVICE_MEM_LIMIT=0=1024M,1=1024M".to_owned()));
 
     let many = |count: usize| {
