@@ -185,14 +185,20 @@ fn files(folder: &Path, into: &mut BTreeSet<String>) {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        for (pid, folder) in self.daemons() {
-            let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        let daemons = self.daemons();
+        for (pid, _) in &daemons {
+            let pid = rustix::process::Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            let name = folder.file_name().unwrap();
-            // It counts in its cgroups for a moment after its end.
+        }
+        if !daemons.is_empty() {
+            // They count in their cgroups for a moment after their end.
             std::thread::sleep(Duration::from_millis(50));
+        }
+        // Also of daemons that a test has killed itself.
+        let folders = fs::read_dir(self.node.host().state_dir.join("mps")).into_iter().flatten();
+        for folder in folders.flatten() {
             for mount in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-                let _ = fs::remove_dir(mount.path().join("divvy").join(name));
+                let _ = fs::remove_dir(mount.path().join("divvy").join(folder.file_name()));
             }
         }
     }
