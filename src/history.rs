@@ -8,8 +8,9 @@ use crate::host::Host;
 use crate::request::SharingMode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -131,8 +132,17 @@ pub fn count(host: &Host, event: Event) {
     let mut history = History::read(host);
     history.count(event);
     if let Ok(text) = serde_json::to_vec(&history) {
-        let _ = cdi::write_atomically(&file(host), &text);
+        let _ = replace(host, &text);
     }
+}
+
+/// For readers whole or not at all. Not brought to the disk: counts end with the boot, and a container waits for this.
+fn replace(host: &Host, text: &[u8]) -> io::Result<()> {
+    // The name is ours alone while the lock is held.
+    let new = host.state_dir.join(".history.json");
+    fs::write(&new, text)?;
+    fs::set_permissions(&new, Permissions::from_mode(0o644))?;
+    fs::rename(new, file(host))
 }
 
 fn file(host: &Host) -> PathBuf {
