@@ -9,18 +9,18 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-/// The interval of a GPU; `None` where the driver doesn't tell it.
+/// The interval of a GPU; `None` where the driver's list has none. What can't be read isn't changed: it could not
+/// be put back.
 pub(super) fn get(node: &Node<'_>, gpu: &str) -> Result<Option<Interval>, ShareError> {
     let ended = compute_policy(node, gpu, "--list")?;
-    Ok(if ended.status.success() { listed(&ended.text) } else { None })
+    if ended.status.success() { Ok(listed(&ended.text)) } else { Err(refused(gpu, &ended)) }
 }
 
 /// Sets the interval, and reads it back where the driver tells it.
 pub(super) fn set(node: &Node<'_>, gpu: &str, interval: Interval) -> Result<Outcome, ShareError> {
     let ended = compute_policy(node, gpu, &format!("--set-timeslice={}", number(interval)))?;
     if !ended.status.success() || ended.text.to_lowercase().contains("not supported") {
-        let said = ended.text.lines().last().unwrap_or("nothing").trim().to_owned();
-        return Err(ShareError::NoTimeSlice { gpu: gpu.to_owned(), said });
+        return Err(refused(gpu, &ended));
     }
     match get(node, gpu)? {
         Some(found) if found != interval => Err(ShareError::NotSet {
@@ -50,6 +50,11 @@ pub(super) fn restore(
         set(node, gpu, before)?;
     }
     Ok(Undone::Gone)
+}
+
+fn refused(gpu: &str, ended: &Ended) -> ShareError {
+    let said = ended.text.lines().last().unwrap_or("nothing").trim().to_owned();
+    ShareError::NoTimeSlice { gpu: gpu.to_owned(), said }
 }
 
 fn compute_policy(node: &Node<'_>, gpu: &str, option: &str) -> Result<Ended, ShareError> {
