@@ -104,6 +104,9 @@ fn a_living_container_keeps_its_claim() {
     let words = ["prepare", "--claim", "job", "--start-process", &own, "mig:1g.5gb"];
     site.divvy(&words).done();
     let host = site.node.host();
+    // It is one container's: no other can name it, and engines have no file to read anew.
+    let files = std::fs::read_dir(&host.cdi_dirs[0]).map_or(0, Iterator::count);
+    assert_eq!(files, 0, "a CDI file of a container's own claim");
     let start = Start {
         container: ContainerRef { id: "box".to_owned(), bundle: "/bundle".into() },
         process: host.this_process().unwrap(),

@@ -3,7 +3,7 @@
 use super::begin::Intent;
 use super::{Ask, PrepareError};
 use crate::claim::store::{Store, StoreError};
-use crate::claim::{Claim, Device, Phase};
+use crate::claim::{Claim, Device, Owner, Phase};
 use crate::config::Level;
 use crate::ops::grant::{self, Grant};
 use crate::ops::journal::{self, StepError};
@@ -67,7 +67,10 @@ fn make(
         }
     }
     let grant = grant::of(node, store, ask.hook.as_ref(), &claim)?;
-    spec_file::write(node.host, &claim.id, grant.edits.clone())?;
+    // Only what a caller prepares is for engines to name; a container that is starting is handed its edits.
+    if claim.owner == Owner::Caller {
+        spec_file::write(node.host, &claim.id, grant.edits.clone())?;
+    }
     let lock = store.lock(patience)?;
     claim.phase = Phase::Granted;
     release::save(store, &lock, &claim)?;
