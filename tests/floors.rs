@@ -21,7 +21,7 @@ const FLOORS: [(u8, &[&str]); 8] = [
 ];
 
 /// Rooms that may use another of their own floor, one way only, each with its reason.
-const SIDEWAYS: [(&str, &str); 13] = [
+const SIDEWAYS: [(&str, &str); 14] = [
     // What is wrong in a file is said with the word that was meant.
     ("document", "suggest"),
     // A claim is a request with a life.
@@ -44,6 +44,8 @@ const SIDEWAYS: [(&str, &str); 13] = [
     // A hook's arguments name requests, and refusals by the id of the claim that was not made.
     ("hook_args", "request"),
     ("hook_args", "claim"),
+    // What engines there are is the engines' own knowledge; doctor judges it.
+    ("doctor", "engines"),
     // The driver's files are looked for under the host's roots.
     ("driver_files", "host"),
 ];

@@ -5,8 +5,8 @@ use super::terminal;
 use crate::claim::store::Store;
 use crate::config::Config;
 use crate::doctor::{
-    CdiFolders, Cgroups, Check, Checked, Claims, Configuration, Driver, Engine, Finding, Legacy,
-    Level, Mps, Nodes, Persistence, Report, Rootless, Security, Seen,
+    CdiFolders, Cgroups, Check, Checked, Claims, Configuration, Driver, Finding, Legacy, Level,
+    Mps, Nodes, Persistence, Report, Rootless, Security, Seen,
 };
 use crate::engines;
 use crate::host::Host;
@@ -71,7 +71,7 @@ fn look(host: &Host, wrong: Option<String>, root: &Path) -> Seen {
         nodes: with_inventory(&|inventory| Nodes::look(host, inventory)),
         persistence,
         cdi: CdiFolders::look(&host.cdi_dirs, ids.as_ref()),
-        engines: engines::look(root).into_iter().map(engine).collect(),
+        engines: engines::look(root),
         legacy: Legacy::look(root),
         cgroups: Cgroups::look(root),
         security: Security::look(root),
@@ -105,21 +105,6 @@ fn claims(host: &Host) -> Result<Claims, String> {
         })
     };
     read().map_err(|failure| failure.message)
-}
-
-fn engine(found: engines::Found) -> Engine {
-    Engine {
-        word: found.engine.word().to_owned(),
-        program: found.program,
-        version: found.version,
-        cdi: found.cdi,
-        knows_cdi: found.knows_cdi,
-        divvy: found.divvy,
-        missing: found.missing,
-        default_runtime: found.default_runtime,
-        systemd_cgroups: found.systemd_cgroups,
-        problem: found.problem,
-    }
 }
 
 /// The worst first: what stands at the end of a long table isn't read.

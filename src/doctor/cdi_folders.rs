@@ -1,8 +1,8 @@
 //! The folders that engines read CDI specs from.
 
 use super::Judged;
-use super::engines::Engine;
 use super::finding::{Finding, Name};
+use crate::engines::{Engine, Found};
 use cdi::{Registry, Spec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -85,7 +85,7 @@ fn missing(spec: &Spec) -> Vec<PathBuf> {
     paths.into_iter().filter(|path| path.is_absolute() && !path.exists()).collect()
 }
 
-pub(super) fn judge(seen: &CdiFolders, engines: &[Engine]) -> Judged {
+pub(super) fn judge(seen: &CdiFolders, engines: &[Found]) -> Judged {
     let mut findings: Vec<Finding> = conflicts(seen);
     findings.extend(seen.dropped.iter().map(|(file, why)| {
         let file = file.display();
@@ -170,11 +170,11 @@ fn stale(file: &Path, missing: &[PathBuf]) -> Finding {
 
 /// podman alone is known to drop versions: 4.3 those from 0.6.0 on, before 5.1 those from 0.7.0 on. Of versions
 /// between, nobody has tried each.
-fn too_new(seen: &CdiFolders, engines: &[Engine]) -> Vec<Finding> {
+fn too_new(seen: &CdiFolders, engines: &[Found]) -> Vec<Finding> {
     let limits = engines.iter().filter_map(|engine| {
-        let limit = match (engine.word.as_str(), engine.version?) {
-            ("podman", version) if version <= (4, 3) => (0, 6),
-            ("podman", version) if version < (5, 1) => (0, 7),
+        let limit = match (engine.engine, engine.version?) {
+            (Engine::Podman, version) if version <= (4, 3) => (0, 6),
+            (Engine::Podman, version) if version < (5, 1) => (0, 7),
             _ => return None,
         };
         Some((engine, limit))
@@ -193,12 +193,14 @@ fn too_new(seen: &CdiFolders, engines: &[Engine]) -> Vec<Finding> {
                 format!("{} drops {}, with all its devices", engine.shown(), file.display()),
                 format!(
                     "its cdiVersion is {version}, and this {} knows those before {}.{}.0",
-                    engine.word, limit.0, limit.1
+                    engine.engine.word(),
+                    limit.0,
+                    limit.1
                 ),
                 format!(
                     "divvy cdi generate --no-additional-gids --output {}, or update {}",
                     file.display(),
-                    engine.word
+                    engine.engine.word()
                 ),
             ));
         }

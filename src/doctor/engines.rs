@@ -2,57 +2,23 @@
 
 use super::Judged;
 use super::finding::{Finding, Name};
+use crate::engines::{Engine, Found};
 use std::path::{Path, PathBuf};
 
-/// An engine that is here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Engine {
-    /// Its word for `divvy runtime configure --runtime`.
-    pub word: String,
-    /// Its program.
-    pub program: PathBuf,
-    /// Major and minor, where it says so.
-    pub version: Option<(u32, u32)>,
-    /// Whether it serves CDI devices; `None` where nobody can tell.
-    pub cdi: Option<bool>,
-    /// Whether this version could.
-    pub knows_cdi: bool,
-    /// Whether it is set up for divvy.
-    pub divvy: bool,
-    /// Programs of divvy's that its configuration names and that aren't there.
-    pub missing: Vec<PathBuf>,
-    /// The runtime of containers that name none.
-    pub default_runtime: Option<String>,
-    /// Whether systemd keeps its containers' cgroups.
-    pub systemd_cgroups: Option<bool>,
-    /// Why its configuration can't be read.
-    pub problem: Option<String>,
-}
-
-impl Engine {
-    /// `podman 5.4`.
-    pub(super) fn shown(&self) -> String {
-        match self.version {
-            Some((major, minor)) => format!("{} {major}.{minor}", self.word),
-            None => self.word.clone(),
-        }
-    }
-}
-
-pub(super) fn judge(engines: &[Engine]) -> Judged {
+pub(super) fn judge(engines: &[Found]) -> Judged {
     let mut findings: Vec<Finding> = engines.iter().flat_map(judge_one).collect();
     if engines.is_empty() {
         let how = "neither podman, dockerd, containerd nor crio is in /usr/bin, /usr/sbin, /usr/local/bin or /usr/local/sbin";
         let mend = "install one: apt install podman";
         findings.push(Finding::new(Name::EngineNone, "no container engine is here", how, mend));
     }
-    let shown: Vec<String> = engines.iter().map(Engine::shown).collect();
+    let shown: Vec<String> = engines.iter().map(Found::shown).collect();
     Judged { says: shown.join(", "), findings }
 }
 
-fn judge_one(engine: &Engine) -> Vec<Finding> {
+fn judge_one(engine: &Found) -> Vec<Finding> {
     let shown = engine.shown();
-    let configure = format!("divvy runtime configure --runtime {}", engine.word);
+    let configure = format!("divvy runtime configure --runtime {}", engine.engine.word());
     if let Some(problem) = &engine.problem {
         let what = format!("the configuration of {shown} can't be read");
         let mend = "mend the file that it names";
@@ -66,8 +32,8 @@ fn judge_one(engine: &Engine) -> Vec<Finding> {
         findings.push(Finding::new(Name::EngineOld, what, how, mend));
     } else if engine.cdi == Some(false) {
         let what = format!("CDI is off in {shown}: --device vendor/class=name fails");
-        let how = match engine.word.as_str() {
-            "docker" => {
+        let how = match engine.engine {
+            Engine::Docker => {
                 "features.cdi in /etc/docker/daemon.json isn't true, and before 28.2 it is off by itself"
             }
             _ => "enable_cdi isn't true, and before containerd 2.0 it is off by itself",
@@ -75,8 +41,8 @@ fn judge_one(engine: &Engine) -> Vec<Finding> {
         findings.push(Finding::new(Name::EngineCdiOff, what, how, &configure));
     }
     findings.extend(engine.missing.iter().map(|program| {
-        let effect = match engine.word.as_str() {
-            "podman" => "podman passes over the hook in silence",
+        let effect = match engine.engine {
+            Engine::Podman => "podman passes over the hook in silence",
             _ => "containers with that runtime don't start",
         };
         Finding::new(
@@ -134,7 +100,7 @@ impl Legacy {
     }
 }
 
-pub(super) fn judge_legacy(legacy: &Legacy, engines: &[Engine]) -> Judged {
+pub(super) fn judge_legacy(legacy: &Legacy, engines: &[Found]) -> Judged {
     let hook = |file: &PathBuf| {
         Finding::new(
             Name::LegacyHook,
@@ -144,7 +110,7 @@ pub(super) fn judge_legacy(legacy: &Legacy, engines: &[Engine]) -> Judged {
         )
     };
     let mut findings: Vec<Finding> = legacy.hooks.iter().map(hook).collect();
-    let nvidia = |engine: &&Engine| {
+    let nvidia = |engine: &&Found| {
         engine
             .default_runtime
             .as_deref()
@@ -156,7 +122,7 @@ pub(super) fn judge_legacy(legacy: &Legacy, engines: &[Engine]) -> Judged {
             Name::LegacyRuntime,
             format!("containers of {} that name no runtime get {name}, which gives GPUs by NVIDIA_VISIBLE_DEVICES", engine.shown()),
             format!("its configuration has {name} for the default runtime"),
-            format!("divvy runtime configure --runtime {} --set-as-default", engine.word),
+            format!("divvy runtime configure --runtime {} --set-as-default", engine.engine.word()),
         )
     }));
     Judged { says: "no hook or default runtime of the NVIDIA toolkit".to_owned(), findings }

@@ -16,12 +16,13 @@ mod system;
 pub use cdi_folders::CdiFolders;
 pub use claims::{Claims, Configuration, Named};
 pub use driver::{Driver, Persistence};
-pub use engines::{Engine, Legacy};
+pub use engines::Legacy;
 pub use finding::{Finding, Level, Name};
 pub use mps::{Daemon, Mps};
 pub use nodes::Nodes;
 pub use system::{Cgroups, Rootless, Security};
 
+use crate::engines::Found;
 use crate::inventory::Inventory;
 use serde::Serialize;
 
@@ -42,7 +43,7 @@ pub struct Seen {
     /// The folders that engines read CDI specs from.
     pub cdi: CdiFolders,
     /// The engines that are here.
-    pub engines: Vec<Engine>,
+    pub engines: Vec<Found>,
     /// What the NVIDIA container toolkit left.
     pub legacy: Legacy,
     /// Control groups.

@@ -1,8 +1,8 @@
 //! The machine around the engines: control groups, SELinux and AppArmor, user namespaces.
 
 use super::Judged;
-use super::engines::Engine;
 use super::finding::{Finding, Name};
+use crate::engines::{Engine, Found};
 use std::fs;
 use std::path::Path;
 
@@ -43,7 +43,7 @@ impl Cgroups {
     }
 }
 
-pub(super) fn judge_cgroups(seen: &Cgroups, engines: &[Engine]) -> Judged {
+pub(super) fn judge_cgroups(seen: &Cgroups, engines: &[Found]) -> Judged {
     let driver = if seen.systemd { "systemd" } else { "no systemd" };
     let (says, mut findings) = match seen.version {
         CgroupVersion::Two => ("version 2", vec![]),
@@ -68,14 +68,14 @@ pub(super) fn judge_cgroups(seen: &Cgroups, engines: &[Engine]) -> Judged {
         ),
     };
     // Where divvy serves a container before it is created, nothing is opened later.
-    let keeps = |engine: &&Engine| engine.systemd_cgroups.unwrap_or(seen.systemd) && !engine.divvy;
+    let keeps = |engine: &&Found| engine.systemd_cgroups.unwrap_or(seen.systemd) && !engine.divvy;
     let kept = engines.iter().filter(|_| seen.version == CgroupVersion::Two).filter(keeps);
     findings.extend(kept.map(|engine| {
         Finding::new(
             Name::CgroupSystemd,
-            format!("systemd keeps the devices of {}'s containers: what is opened to a running one is lost", engine.word),
+            format!("systemd keeps the devices of {}'s containers: what is opened to a running one is lost", engine.engine.word()),
             "cgroups are version 2 and the engine leaves them to systemd",
-            format!("divvy runtime configure --runtime {}", engine.word),
+            format!("divvy runtime configure --runtime {}", engine.engine.word()),
         )
     }));
     Judged { says: format!("{says}, {driver}"), findings }
@@ -161,7 +161,7 @@ impl Rootless {
     }
 }
 
-pub(super) fn judge_rootless(seen: &Rootless, engines: &[Engine]) -> Judged {
+pub(super) fn judge_rootless(seen: &Rootless, engines: &[Found]) -> Judged {
     let mut findings = Vec::new();
     let off = |how: &str, mend: &str| {
         let what = "user namespaces are off: rootless containers can't start";
@@ -174,7 +174,7 @@ pub(super) fn judge_rootless(seen: &Rootless, engines: &[Engine]) -> Judged {
         let mend = "sysctl kernel.unprivileged_userns_clone=1";
         findings.push(off("kernel.unprivileged_userns_clone is 0", mend));
     }
-    if seen.users == 0 && engines.iter().any(|engine| engine.word == "podman") {
+    if seen.users == 0 && engines.iter().any(|engine| engine.engine == Engine::Podman) {
         findings.push(Finding::new(
             Name::SubidNone,
             "no user has subordinate ids: rootless podman runs with one uid alone",

@@ -46,6 +46,16 @@ pub struct Found {
     pub problem: Option<String>,
 }
 
+impl Found {
+    /// `podman 5.4`.
+    pub fn shown(&self) -> String {
+        match self.version {
+            Some((major, minor)) => format!("{} {major}.{minor}", self.engine.word()),
+            None => self.engine.word().to_owned(),
+        }
+    }
+}
+
 /// What the configuration says.
 #[derive(Debug, Default)]
 struct Said {
