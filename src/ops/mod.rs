@@ -17,5 +17,7 @@ pub mod refresh;
 #[cfg(feature = "nvml")]
 pub mod release;
 #[cfg(feature = "nvml")]
+pub mod remove_specs;
+#[cfg(feature = "nvml")]
 pub mod spec_file;
 pub mod validate;

@@ -16,7 +16,7 @@ pub const FILE: &str = "divvy-gpu.json";
 /// The name of the file with requests.
 pub const REQUESTS_FILE: &str = "divvy-requests.json";
 /// How the names of files with other resources begin.
-const RESOURCE_FILE: &str = "divvy-resource_";
+pub(super) const RESOURCE_FILE: &str = "divvy-resource_";
 /// The first podman that reads CDI 0.7.0 (containers/podman#22280); older ones drop such a spec whole.
 const PODMAN_WITH_GROUPS: (u32, u32) = (5, 1);
 
@@ -38,9 +38,9 @@ pub struct Refreshed {
     pub common_changed: bool,
     /// Sentences for people.
     pub notes: Vec<String>,
-    /// The same of the files with other resources of the configuration.
+    /// The same of the files beside it: requests, and other resources of the configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub resources: Vec<Refreshed>,
+    pub others: Vec<Refreshed>,
 }
 
 /// What became of the file.
@@ -223,7 +223,7 @@ fn compare(
         changed: names(&after, &|name, edits| before.get(name).is_some_and(|old| *old != edits)),
         common_changed: old.is_some() && new.is_some() && common(old) != common(new),
         notes,
-        resources: Vec::new(),
+        others: Vec::new(),
     }
 }
 

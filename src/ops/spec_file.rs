@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// The kind of prepared claims' devices.
 const KIND: &str = "divvy/claim";
+/// How the names of their files begin.
+pub(super) const CLAIM_FILE: &str = "divvy-claim_";
 
 /// What can go wrong with a claim's CDI file.
 #[derive(Debug, thiserror::Error)]
@@ -57,5 +59,5 @@ pub(super) fn remove(host: &Host, id: &ClaimId) -> Result<(), SpecFileError> {
 /// In the last CDI folder, which is the one that goes with a boot.
 fn path(host: &Host, id: &ClaimId) -> PathBuf {
     let folder = host.cdi_dirs.last().map_or_else(|| Path::new("/var/run/cdi"), PathBuf::as_path);
-    folder.join(format!("divvy-claim_{id}.json"))
+    folder.join(format!("{CLAIM_FILE}{id}.json"))
 }

@@ -92,17 +92,58 @@ fn what_requests_need_is_not_left_out() {
     assert_fails(&mut requests(&node), 1, &["no GPU answers"]);
 }
 
+/// What `divvy cdi refresh` with these options prints.
+fn refresh(node: &Node, options: &[&str]) -> String {
+    let mut command = node.divvy();
+    command.args(["cdi", "refresh", "--hook-path", "/usr/bin/divvy-hook"]).args(options);
+    String::from_utf8(succeed(&mut command).stdout).unwrap()
+}
+
 #[test]
 fn refresh_keeps_both_files() {
     let node = node::create(&["--gpu", "H100-80GB:1"]);
-    let refresh = |more: &[&str]| {
-        let output = succeed(
-            node.divvy().args(["cdi", "refresh", "--hook-path", "/usr/bin/divvy-hook"]).args(more),
-        );
-        String::from_utf8(output.stdout).unwrap()
-    };
-    assert!(refresh(&["--requests"]).contains("divvy-requests.json: created"));
-    assert!(refresh(&[]).contains("divvy-gpu.json: created"));
-    assert!(refresh(&["--requests"]).contains("divvy-requests.json: unchanged"));
-    assert_eq!(list(&node.host().cdi_dirs[0]), ["divvy-gpu.json", "divvy-requests.json"]);
+    let folder = node.host().cdi_dirs[0].clone();
+    assert!(refresh(&node, &["--requests"]).contains("divvy-requests.json: created"));
+    assert_eq!(list(&folder), ["divvy-requests.json"]);
+    let both = refresh(&node, &[]);
+    assert!(both.contains("divvy-gpu.json: created"), "{both}");
+    assert!(both.contains("divvy-requests.json: unchanged"), "{both}");
+    // A new boot, a new share: whoever runs it again has both.
+    fs::write(node.host().config, "shares: {notebook: mps}\n").unwrap();
+    assert!(refresh(&node, &[]).contains("divvy-requests.json: replaced\nadded: notebook\n"));
+    fs::remove_dir_all(&folder).unwrap();
+    refresh(&node, &[]);
+    assert_eq!(list(&folder), ["divvy-gpu.json", "divvy-requests.json"]);
+}
+
+#[test]
+fn requests_are_served_beside_another_tool_s_devices() {
+    let node = node::create(&["--gpu", "H100-80GB:1"]);
+    let folder = node.host().cdi_dirs[0].clone();
+    let theirs = folder.join("nvidia.yaml");
+    succeed(node.divvy().args(["cdi", "generate", "--output"]).arg(&theirs));
+    assert_fails(node.divvy().args(["cdi", "refresh"]), 3, &["nvidia.yaml", "already"]);
+    assert_eq!(list(&folder), ["divvy-requests.json", "nvidia.yaml"]);
+}
+
+#[test]
+fn what_is_kept_can_be_taken_away() {
+    let node = node::create(&["--gpu", "H100-80GB:1"]);
+    let folder = node.host().cdi_dirs[0].clone();
+    refresh(&node, &[]);
+    succeed(node.divvy().args(["prepare", "time-slicing", "--claim", "job"]));
+    fs::write(folder.join("divvy-resource_gpu.shared.json"), "{}").unwrap();
+    // Not kept by divvy: one that was written there by hand with its hook, and another tool's.
+    succeed(node.divvy().args(["cdi", "generate", "--output"]).arg(folder.join("own.yaml")));
+    fs::write(folder.join("other.json"), "{}").unwrap();
+    let before = list(&folder);
+    let would = refresh(&node, &["--remove", "--dry-run"]);
+    assert_eq!(would.matches("would be removed").count(), 4, "{would}");
+    assert_eq!(list(&folder), before);
+    let output = succeed(node.divvy().args(["cdi", "refresh", "--remove"]));
+    assert_eq!(String::from_utf8_lossy(&output.stdout).matches(": removed").count(), 4);
+    let said = stderr(&output);
+    assert!(said.contains("own.yaml has divvy's hook") && !said.contains("other.json"), "{said}");
+    assert_eq!(list(&folder), ["other.json", "own.yaml"]);
+    assert_eq!(refresh(&node, &["--remove"]), "no CDI file of divvy's is here\n");
 }

@@ -23,10 +23,11 @@ pub(super) enum Command {
     List(list::List),
     /// Check CDI specs against the format and this host
     Validate(validate::Validate),
-    /// Bring the spec in the engines' folder up to date
+    /// Bring the specs in the engines' folder up to date: the GPUs that there are, and the shares that can be asked for
     ///
-    /// Writes divvy-gpu.json in the last CDI folder where it changed, and says what changed. Where there is
-    /// no device it removes the file. Where another file there has devices of the same kind it refuses (3).
+    /// Writes divvy-gpu.json (kind nvidia.com/gpu) and divvy-requests.json (kind divvy/gpu) in the last CDI folder
+    /// where they changed, and says what changed. Where there is no device it removes them. Where another file there
+    /// has devices of the same kind it refuses (3), and writes the other one all the same.
     Refresh(Box<refresh::Refresh>),
 }
 

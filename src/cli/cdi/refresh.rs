@@ -1,20 +1,25 @@
 //! `divvy cdi refresh`.
 
-use super::spec_args::{SpecArgs, Specs};
+use super::spec_args::SpecArgs;
 use crate::cli::answer::{Answer, AnswerArgs, Exit, Failure, Form};
 use crate::compat::device_plugin::ResourceName;
 use crate::host::Host;
 use crate::ops::generate::{self, Generated};
 use crate::ops::refresh::{self, Outcome, Refreshed};
+use crate::ops::remove_specs::remove_specs;
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Refresh {
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Take all CDI files away that divvy keeps, those of claims too; for a machine that it leaves
+    #[arg(long, conflicts_with = "requests")]
+    remove: bool,
     #[command(flatten)]
     answer: AnswerArgs,
     #[command(flatten)]
@@ -22,9 +27,10 @@ pub(in crate::cli) struct Refresh {
 }
 
 pub(super) fn run(host: &Host, args: &Refresh) -> Result<Answer, Failure> {
+    if args.remove {
+        return remove(host, args);
+    }
     let (mut options, mut notes) = args.spec.options()?;
-    let file = refresh::file(host, &options.kind, args.spec.file_name())
-        .map_err(|error| refusal(&args.answer, error))?;
     if let Some(version) = refresh::podman_without_groups()
         .filter(|_| options.edits.additional_gids && !args.spec.requests())
     {
@@ -33,25 +39,61 @@ pub(super) fn run(host: &Host, args: &Refresh) -> Result<Answer, Failure> {
             "divvy: groups of DRM nodes are left out: podman {version} is here, and before 5.1 it drops a spec that has them"
         ));
     }
-    let Specs { own, others } = args.spec.generate(host, &options)?;
+    let specs = args.spec.generate_all(host, &options)?;
+    // Requests don't depend on whose file describes the devices: they are served where that one is refused.
+    let requests = specs.requests.map(|generated| requests(host, args, generated)).transpose()?;
+    let file = refresh::file(host, &options.kind, args.spec.file_name())
+        .map_err(|error| refusal(&args.answer, error))?;
     let act = if args.dry_run { refresh::look } else { refresh::refresh };
-    let mut refreshed = act(file, own)?;
+    let mut refreshed = act(file, specs.own)?;
     if options.kind.to_string() == ResourceName::gpu().as_str() {
-        refreshed.resources = resources(host, args, others)?;
+        refreshed.others = resources(host, args, specs.resources)?;
     }
+    refreshed.others.extend(requests);
     notes.extend(refreshed.notes.iter().map(|note| format!("divvy: {note}")));
     Ok(Answer { text: args.answer.render(&refreshed, || tell(&refreshed, args.dry_run))?, notes })
+}
+
+fn remove(host: &Host, args: &Refresh) -> Result<Answer, Failure> {
+    let done = remove_specs(host, args.dry_run)?;
+    let would = if args.dry_run { "would be " } else { "" };
+    let tell = || match done.removed.as_slice() {
+        [] => "no CDI file of divvy's is here".to_owned(),
+        files => files.iter().map(|file| format!("{}: {would}removed\n", file.display())).collect(),
+    };
+    let left = |file: &PathBuf| {
+        let file = file.display();
+        format!(
+            "divvy: {file} has divvy's hook and stays, since divvy doesn't keep it: without the hook its devices let containers fail"
+        )
+    };
+    let notes = done.left.iter().map(left).collect();
+    Ok(Answer { text: args.answer.render(&done, tell)?, notes })
+}
+
+/// Brings the file of requests up to date.
+fn requests(
+    host: &Host,
+    args: &Refresh,
+    generated: Result<Generated, generate::Error>,
+) -> Result<Refreshed, Failure> {
+    let act = if args.dry_run { refresh::look } else { refresh::refresh };
+    let kind = generate::requests::KIND.parse();
+    let kind = kind.map_err(|error| Failure::new(Exit::Failed, error))?;
+    let file = refresh::file(host, &kind, refresh::REQUESTS_FILE)
+        .map_err(|error| refusal(&args.answer, error))?;
+    Ok(act(file, generated)?)
 }
 
 /// Brings the files of the configuration's other resources up to date, and removes those that it has no more.
 fn resources(
     host: &Host,
     args: &Refresh,
-    others: BTreeMap<ResourceName, Result<Generated, generate::Error>>,
+    specs: BTreeMap<ResourceName, Result<Generated, generate::Error>>,
 ) -> Result<Vec<Refreshed>, Failure> {
     let act = if args.dry_run { refresh::look } else { refresh::refresh };
     let mut done = Vec::new();
-    for (name, generated) in others {
+    for (name, generated) in specs {
         let kind = name.as_str().parse().map_err(|error| Failure::new(Exit::Failed, error))?;
         let file = refresh::file(host, &kind, &refresh::resource_file(&name))
             .map_err(|error| refusal(&args.answer, error))?;
@@ -75,6 +117,14 @@ fn refusal(answer: &AnswerArgs, error: refresh::Error) -> Failure {
     Failure { answer: text, ..Failure::new(Exit::Refused, &error) }
 }
 
+/// Names as far as people read them; `divvy cdi list` has all.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - more].join(" ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
 fn tell(refreshed: &Refreshed, dry_run: bool) -> String {
     let file = refreshed.file.display();
     let would = if dry_run { "would be " } else { "" };
@@ -91,13 +141,13 @@ fn tell(refreshed: &Refreshed, dry_run: bool) -> String {
         ("changed", &refreshed.changed),
     ];
     for (word, names) in parts.into_iter().filter(|(_, names)| !names.is_empty()) {
-        lines.push(format!("{word}: {}", names.join(" ")));
+        lines.push(format!("{word}: {}", some(names)));
     }
     if refreshed.common_changed {
         lines.push(
             "changed: what every device brings along (files, control nodes, hook)".to_owned(),
         );
     }
-    lines.extend(refreshed.resources.iter().map(|one| tell(one, dry_run)));
+    lines.extend(refreshed.others.iter().map(|one| tell(one, dry_run)));
     lines.join("\n")
 }

@@ -8,7 +8,7 @@ use crate::driver_files::Search;
 use crate::edits::{self, HookEntry, Job};
 use crate::hook_args::{AbsolutePath, PROGRAM};
 use crate::host::Host;
-use crate::inventory::{self, Scope};
+use crate::inventory::{self, Inventory, Scope};
 use crate::ops::generate::{
     self, Generated, NameStrategy, Options, Shared, UnknownStrategy, requests, resources,
 };
@@ -96,10 +96,13 @@ pub(in crate::cli) struct SpecArgs {
     feature_flag: Vec<Feature>,
 }
 
-/// The spec that is asked for, and those of kinds that the configuration's resources have besides.
+/// The spec that is asked for, and those that stand beside the one of this node's devices.
 pub(super) struct Specs {
     pub(super) own: Result<Generated, generate::Error>,
-    pub(super) others: BTreeMap<ResourceName, Result<Generated, generate::Error>>,
+    /// Of kinds that the configuration's resources have besides.
+    pub(super) resources: BTreeMap<ResourceName, Result<Generated, generate::Error>>,
+    /// Of requests.
+    pub(super) requests: Option<Result<Generated, generate::Error>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,31 +198,32 @@ impl SpecArgs {
         if self.requests { refresh::REQUESTS_FILE } else { refresh::FILE }
     }
 
-    /// The spec, by one NVML session, and those of the configuration's other resources.
+    /// The spec, by one NVML session.
     pub(super) fn generate(&self, host: &Host, options: &Options) -> Result<Specs, Failure> {
-        let session = inventory::open(host)?;
-        let config = Config::load(&host.config)?;
-        let shares = options.kind.vendor() == resources::VENDOR && config.has_resources();
+        let (session, config) = (inventory::open(host)?, Config::load(&host.config)?);
+        let shares = shares(&config, options);
         let scope = if self.requests || shares { Scope::Full } else { Scope::Devices };
         let inventory = inventory::read(&session, scope)?;
-        let generate = |options: &Options| generate::generate(host, &inventory, options);
-        let others = BTreeMap::new();
         if self.requests {
             let own = requests::generate(host, &inventory, &config, options);
-            return Ok(Specs { own, others });
+            return Ok(Specs { own, resources: BTreeMap::new(), requests: None });
         }
-        if !shares {
-            return Ok(Specs { own: generate(options), others });
+        Ok(devices(host, &inventory, &config, options))
+    }
+
+    /// The spec and those that engines find beside it, by one NVML session.
+    pub(super) fn generate_all(&self, host: &Host, options: &Options) -> Result<Specs, Failure> {
+        if self.requests || options.kind.to_string() != ResourceName::gpu().as_str() {
+            return self.generate(host, options);
         }
-        Ok(match resources::kinds(&inventory, &config, options) {
-            Err(error) => Specs { own: Err(error), others },
-            Ok(mut kinds) => {
-                let name = ResourceName::parse(options.kind.class());
-                let own = name.and_then(|name| kinds.remove(&name));
-                let others = kinds.iter().map(|(name, options)| (name.clone(), generate(options)));
-                Specs { own: generate(own.as_ref().unwrap_or(options)), others: others.collect() }
-            }
-        })
+        let (session, config) = (inventory::open(host)?, Config::load(&host.config)?);
+        let inventory = inventory::read(&session, Scope::Full)?;
+        let kind = requests::KIND.parse().map_err(|error| Failure::new(Exit::Failed, error))?;
+        let asked = Options { kind, ..options.clone() };
+        // Without a hook nobody would serve them.
+        let hook = options.edits.hook.is_some();
+        let requests = hook.then(|| requests::generate(host, &inventory, &config, &asked));
+        Ok(Specs { requests, ..devices(host, &inventory, &config, options) })
     }
 
     fn hook(&self) -> Result<(Option<HookEntry>, Vec<String>), Failure> {
@@ -251,6 +255,29 @@ impl SpecArgs {
         );
         let notes = if path.exists() { Vec::new() } else { vec![missing] };
         Ok((Some(entry), notes))
+    }
+}
+
+/// Whether the configuration has this kind's devices shared.
+fn shares(config: &Config, options: &Options) -> bool {
+    options.kind.vendor() == resources::VENDOR && config.has_resources()
+}
+
+/// The spec of the devices that exist, and those of the configuration's other resources.
+fn devices(host: &Host, inventory: &Inventory, config: &Config, options: &Options) -> Specs {
+    let generate = |options: &Options| generate::generate(host, inventory, options);
+    let specs = |own, resources| Specs { own, resources, requests: None };
+    if !shares(config, options) {
+        return specs(generate(options), BTreeMap::new());
+    }
+    match resources::kinds(inventory, config, options) {
+        Err(error) => specs(Err(error), BTreeMap::new()),
+        Ok(mut kinds) => {
+            let name = ResourceName::parse(options.kind.class());
+            let own = name.and_then(|name| kinds.remove(&name));
+            let others = kinds.iter().map(|(name, options)| (name.clone(), generate(options)));
+            specs(generate(own.as_ref().unwrap_or(options)), others.collect())
+        }
     }
 }
 
