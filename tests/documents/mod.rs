@@ -1,8 +1,12 @@
-//! The documents' commands, run: each `console` block of a page on the simulated node that the page names
-//! (`<!-- node: ARGUMENTS OF fake-node create -->`), and what they print, compared. In a page `…` stands for what
-//! differs from run to run; alone in its line for any lines.
+//! The documents' commands, run: each `console` block of a page on the ground that the page names, and what they print,
+//! compared. `<!-- node: ARGUMENTS OF fake-node create -->` is a simulated node; `<!-- package -->` a Debian machine with
+//! a real podman, on which the package is installed (`e2e::documents`). In a page `…` stands for what differs from run
+//! to run; alone in its line for any lines.
+//!
+//! With `UPDATE_PAGES=1` a page gets what was printed instead of failing.
 
 use crate::common::node;
+use regex_lite::Regex;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,33 +26,48 @@ fn pages() -> Vec<PathBuf> {
 
 /// A command of a page and the lines that it prints.
 #[derive(Debug)]
-struct Shown {
+pub(crate) struct Shown {
     line: usize,
-    command: String,
+    pub(crate) command: String,
     prints: Vec<String>,
 }
 
-/// The commands that run on one node, in their order.
-#[derive(Debug)]
-struct Session {
-    node: Vec<String>,
-    shown: Vec<Shown>,
+/// Where commands run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// A simulated node, made with these arguments.
+    Node(Vec<String>),
+    /// A machine to install the package on.
+    Package,
 }
 
-fn sessions(page: &str) -> Vec<Session> {
+/// The commands that run on one ground, in their order.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) ground: Ground,
+    pub(crate) shown: Vec<Shown>,
+}
+
+fn ground(line: &str) -> Option<Ground> {
+    let comment = line.strip_prefix("<!-- ")?.strip_suffix(" -->")?;
+    if comment == "package" {
+        return Some(Ground::Package);
+    }
+    let arguments = comment.strip_prefix("node: ")?;
+    Some(Ground::Node(arguments.split_whitespace().map(str::to_owned).collect()))
+}
+
+pub(crate) fn sessions(page: &str) -> Vec<Session> {
     let mut sessions: Vec<Session> = Vec::new();
     let mut inside = false;
     for (n, line) in page.lines().enumerate() {
-        if let Some(arguments) =
-            line.strip_prefix("<!-- node: ").and_then(|rest| rest.strip_suffix(" -->"))
-        {
-            let node = arguments.split_whitespace().map(str::to_owned).collect();
-            sessions.push(Session { node, shown: Vec::new() });
+        if let Some(ground) = ground(line) {
+            sessions.push(Session { ground, shown: Vec::new() });
         } else if line.starts_with("```") {
             inside = line == "```console";
         } else if inside {
             let session = sessions.last_mut();
-            let session = session.unwrap_or_else(|| panic!("line {}: on which node?", n + 1));
+            let session = session.unwrap_or_else(|| panic!("line {}: on which ground?", n + 1));
             match (line.strip_prefix("# "), session.shown.last_mut()) {
                 (Some(command), _) => session.shown.push(Shown {
                     line: n + 1,
@@ -63,10 +82,59 @@ fn sessions(page: &str) -> Vec<Session> {
     sessions
 }
 
-/// What each command prints, run in one shell one after the other.
-fn run(session: &Session) -> Vec<Vec<String>> {
+/// Sees that commands of a page printed what it shows: gives those that did not, or writes the page anew.
+pub(crate) fn compare<'s>(
+    page: &Path,
+    printed: impl Iterator<Item = (&'s Shown, Vec<String>)>,
+) -> Vec<String> {
+    let differs = |(shown, printed): &(&Shown, Vec<String>)| {
+        let prints: Vec<String> =
+            shown.prints.iter().map(|line| line.trim_end().to_owned()).collect();
+        !matches(&prints, printed)
+    };
+    let wrong: Vec<(&Shown, Vec<String>)> = printed.filter(differs).collect();
+    if std::env::var_os("UPDATE_PAGES").is_some() {
+        update(page, &wrong);
+        return Vec::new();
+    }
+    let tell = |(shown, printed): &(&Shown, Vec<String>)| {
+        let Shown { line, command, .. } = shown;
+        format!("{}:{line}: # {command}\n{}\n", page.display(), printed.join("\n"))
+    };
+    wrong.iter().map(tell).collect()
+}
+
+fn update(page: &Path, wrong: &[(&Shown, Vec<String>)]) {
+    let text = fs::read_to_string(page).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    // From below, so that the lines above stay where they were found.
+    for (shown, printed) in wrong.iter().rev() {
+        let old = shown.line..shown.line + shown.prints.len();
+        lines.splice(old, printed.iter().map(|line| lasting(line)));
+    }
+    fs::write(page, lines.join("\n") + "\n").unwrap();
+}
+
+/// A line without what differs from run to run.
+fn lasting(line: &str) -> String {
+    let mut line = line.to_owned();
+    for (varies, stays) in [
+        (r"\b(GPU|MIG)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "$1-…"),
+        (r"\b[0-9a-f]{12}([0-9a-f]{52})?\b", "…"),
+        (r"\d+ files and directories", "… files and directories"),
+        (r"\b\d+(\.\d+)? (s|ms)\b", "… $2"),
+        (r"\bpid \d+", "pid …"),
+        (r"\bprocess \d+", "process …"),
+    ] {
+        line = Regex::new(varies).unwrap().replace_all(&line, stays).into_owned();
+    }
+    line
+}
+
+/// What each command prints, run in one shell one after the other on a node.
+fn run(arguments: &[String], session: &Session) -> Vec<Vec<String>> {
     const MARK: &str = "@@@ next";
-    let node = node::create(&session.node.iter().map(String::as_str).collect::<Vec<_>>());
+    let node = node::create(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let script: String =
         session.shown.iter().map(|shown| format!("{}\necho '{MARK}'\n", shown.command)).collect();
     let programs = Path::new(env!("CARGO_BIN_EXE_divvy")).parent().unwrap();
@@ -130,22 +198,60 @@ fn what_pages_show_is_what_commands_print() {
     let mut commands = 0;
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
-        for session in sessions(&text) {
-            let printed = run(&session);
-            for (shown, printed) in session.shown.iter().zip(&printed) {
-                commands += 1;
-                let prints: Vec<String> =
-                    shown.prints.iter().map(|line| line.trim_end().to_owned()).collect();
-                if !matches(&prints, printed) {
-                    let (line, command) = (shown.line, &shown.command);
-                    let printed = printed.join("\n");
-                    wrong.push(format!("{}:{line}: # {command}\n{printed}\n", page.display()));
-                }
-            }
+        // With what was printed before on the same page the lines move.
+        for session in sessions(&text).iter().rev() {
+            let Ground::Node(arguments) = &session.ground else { continue };
+            let printed = run(arguments, session);
+            commands += session.shown.len();
+            wrong.extend(compare(&page, session.shown.iter().zip(printed)));
         }
     }
     assert!(wrong.is_empty(), "these print something else than is shown:\n{}", wrong.join("\n"));
     assert!(commands > 10, "{commands} commands were found");
+}
+
+/// Commands that people would type and that no test runs say so, and why: `<!-- not run: REASON -->` before them.
+#[test]
+fn what_no_test_runs_is_marked() {
+    let typed = Regex::new(
+        r"^ {4}(sudo )?(divvy|podman|docker|nerdctl|ctr|crictl|systemctl|dpkg|rpm|apt) ",
+    )
+    .unwrap();
+    let mut unmarked = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let mut above: &str = "";
+        let mut before = "";
+        for (n, line) in text.lines().enumerate() {
+            let code = line.starts_with("    ");
+            if code && !before.starts_with("    ") && !before.is_empty() {
+                above = before;
+            }
+            if code && typed.is_match(line) && !above.starts_with("<!-- not run: ") {
+                unmarked.push(format!("{}:{}:{line}", page.display(), n + 1));
+            }
+            if !code && !line.is_empty() {
+                above = line;
+            }
+            before = line;
+        }
+    }
+    assert!(unmarked.is_empty(), "these are not run, and don't say so:\n{}", unmarked.join("\n"));
+}
+
+#[test]
+fn what_is_to_be_made_is_in_the_makefile() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let mut seen = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for rest in text.lines().filter_map(|line| line.strip_prefix("    make ")) {
+            let target = rest.split_whitespace().next().unwrap();
+            seen += 1;
+            assert!(makefile.contains(&format!("\n{target}: ##")), "{}: {target}", page.display());
+        }
+    }
+    assert!(seen > 5, "{seen} were found");
 }
 
 /// A link to another page or file of this repository leads somewhere.
@@ -174,5 +280,17 @@ fn lines_match_with_gaps() {
         ("x…b", "ab", false),
     ] {
         assert_eq!(line_matches(shown, printed), is, "{shown} {printed}");
+    }
+}
+
+#[test]
+fn what_differs_from_run_to_run_is_left_out() {
+    for (printed, stays) in [
+        ("mig  MIG-80db81d6-24c4-5335-8417-91c299bbf41c  x", "mig  MIG-…  x"),
+        ("took 0.3 s", "took … s"),
+        ("GPU 0  80 GiB", "GPU 0  80 GiB"),
+        ("0123456789ab", "…"),
+    ] {
+        assert_eq!(lasting(printed), stays);
     }
 }

@@ -3,13 +3,17 @@
 
 use super::site::{Road, assert_all_gone, site};
 use super::{Bed, in_each_bed};
+use crate::documents::{Ground, compare, sessions};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+fn path(page: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(page)
+}
 
 /// The `sh` blocks of a page.
 fn commands(page: &str) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page);
-    let text = fs::read_to_string(path).unwrap();
+    let text = fs::read_to_string(path(page)).unwrap();
     let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     let lines = blocks.flat_map(str::lines).filter(|line| !line.trim().is_empty());
     lines.map(str::to_owned).collect()
@@ -40,7 +44,7 @@ in_each_bed!(the_page_of_podman: trixie = Trixie V1, sid = Sid V2, bookworm = Bo
 fn the_page_of_podman(mut bed: Bed) {
     site(&mut bed);
     bed.run("rm /etc/cdi/divvy-requests.json").ok();
-    run(&mut bed, "podman.md", "--rootfs $IMAGES/debian:O");
+    run(&mut bed, "docs/podman.md", "--rootfs $IMAGES/debian:O");
 }
 
 in_each_bed!(the_page_of_docker: trixie = Trixie V1);
@@ -49,7 +53,52 @@ fn the_page_of_docker(mut bed: Bed) {
     // Set up and started again, as the page says.
     Road::Wrapper.daemon(&mut bed, "docker");
     bed.run("rm /etc/cdi/divvy-requests.json").ok();
-    run(&mut bed, "docker.md", "localhost/debian:1");
+    run(&mut bed, "docs/docker.md", "localhost/debian:1");
+}
+
+/// A machine as a new user has it: Debian with podman and an image, and a driver. Nothing of divvy's is on it but the
+/// clone in which the package was built; commands are typed there.
+fn machine(bed: &mut Bed) {
+    bed.run(
+        "set -e
+         # Where a simulated driver is can't be found by itself; the modes of its GPUs stay nobody's to change.
+         fake-node create /node --gpu H100-80GB:2 --managed >/dev/null
+         mkdir -p /etc/divvy; sed -n '/^host:/,$p' /node/config.yaml >/etc/divvy/config.yaml
+         cp -a /node/dev/. /dev/
+         $DIVVY_REPOSITORY/tests/e2e/docker-archive.py $IMAGES/debian localhost/debian:latest | podman load --quiet >/dev/null",
+    )
+    .ok();
+}
+
+in_each_bed!(the_first_steps: trixie = Trixie V1);
+
+/// `UPDATE_PAGES=1` (`tools/transcript`) writes the page anew.
+fn the_first_steps(mut bed: Bed) {
+    const PAGE: &str = "docs/first-steps.md";
+    let text = fs::read_to_string(path(PAGE)).unwrap();
+    let sessions = sessions(&text);
+    let [session] = sessions.as_slice() else {
+        panic!("one machine, and here are {}", sessions.len())
+    };
+    assert_eq!(session.ground, Ground::Package);
+    // As printed, from the README alone.
+    let typed: Vec<&str> = session.shown.iter().map(|shown| shown.command.as_str()).collect();
+    let readme = commands("README.md");
+    assert!(readme.len() > 3, "{readme:?}");
+    let mut steps = typed.iter();
+    for command in &readme {
+        assert!(steps.any(|step| step == command), "{PAGE} lacks {command}, or has it elsewhere");
+    }
+    machine(&mut bed);
+    let printed = typed.iter().map(|command| {
+        let ran = bed.run(&format!(
+            "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin COLUMNS=120
+             cd $DIVVY_REPOSITORY; exec 2>&1 </dev/null\n{command}"
+        ));
+        ran.stdout.lines().map(|line| line.trim_end().to_owned()).collect()
+    });
+    let wrong = compare(&path(PAGE), session.shown.iter().zip(printed));
+    assert!(wrong.is_empty(), "these print something else than is shown:\n{}", wrong.join("\n"));
 }
 
 in_each_bed!(the_unit_of_quadlet: trixie = Trixie V1, sid = Sid V1);
