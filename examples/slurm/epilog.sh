@@ -4,5 +4,6 @@
 set -u
 PATH=$PATH:/usr/local/bin:/usr/bin:/bin # Slurm sets none
 job=${DIVVY_SLURM_DIR:-/run/divvy-slurm}/$SLURM_JOB_ID
-[ ! -e "$job.json" ] || divvy release "slurm-$SLURM_JOB_ID"
-rm -f "$job.json" "$job.refused"
+# The second is there, too, where the prolog was killed.
+if [ -e "$job.json" ] || [ -e "$job.new" ]; then divvy release "slurm-$SLURM_JOB_ID"; fi
+rm -f "$job.json" "$job.new" "$job.refused"
