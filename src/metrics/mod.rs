@@ -165,8 +165,10 @@ fn put_history(metrics: &mut Metrics, seen: &Seen) {
         (&family::RELEASE_DURATION, &history.releases),
     ];
     for (family, durations) in durations {
-        for (mode, durations) in durations {
-            metrics.put(family, &[mode], Value::Histogram(durations.clone()));
+        // A series that begins with its first event has no increase that a query could see: each begins with nothing.
+        for mode in SharingMode::ALL {
+            let durations = durations.get(mode.word()).cloned().unwrap_or_default();
+            metrics.put(family, &[mode.word()], Value::Histogram(durations));
         }
     }
 }

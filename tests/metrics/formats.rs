@@ -1,6 +1,6 @@
 //! Both formats are read by the programs that define them.
 
-use super::{metrics, prepare, run};
+use super::{metrics, panels, prepare, run};
 use crate::common::node::{Node, create};
 use crate::support::skip;
 use std::fs;
@@ -46,6 +46,33 @@ fn readers() -> Option<&'static Path> {
         return None;
     }
     Some(folder)
+}
+
+/// The dashboard's queries, as a file of rules with Grafana's variables filled in.
+fn rules(queries: &[String]) -> String {
+    let filled = |query: &String| {
+        let query = query.replace("$__rate_interval", "5m").replace("$instance", ".*");
+        query.replace("$gpu", ".*")
+    };
+    let rule = |(n, query): (usize, &String)| serde_json::json!({ "record": format!("panel:{n}"), "expr": filled(query) });
+    let rules: Vec<serde_json::Value> = queries.iter().enumerate().map(rule).collect();
+    serde_json::json!({ "groups": [{ "name": "dashboard", "rules": rules }] }).to_string()
+}
+
+#[test]
+fn promtool_understands_the_dashboard() {
+    let Some(folder) = readers() else { return };
+    let check = |rules: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), rules).unwrap();
+        let promtool = folder.join("bin/promtool");
+        Command::new(promtool).args(["check", "rules"]).arg(file.path()).output().unwrap()
+    };
+    let mut queries = panels();
+    let output = check(&rules(&queries));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    queries[0].push(')');
+    assert!(!check(&rules(&queries)).status.success());
 }
 
 #[test]

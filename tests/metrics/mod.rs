@@ -3,7 +3,7 @@
 mod formats;
 
 use crate::common::node::{Node, create};
-use divvy::metrics::{FAMILIES, Kind};
+use divvy::metrics::{FAMILIES, Family, Kind};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ fn what_was_prepared_released_and_refused_is_counted() {
     assert_eq!(value(&text, "divvy_refusals_total{reason=\"mig-on\"}"), 2.0);
     assert_eq!(value(&text, "divvy_claims{mode=\"mig\",phase=\"granted\"}"), 1.0);
     assert!(value(&text, "divvy_claim_age_seconds{claim=\"a\",mode=\"mig\"") < 600.0);
-    assert!(!text.contains("divvy_release_duration_seconds"));
+    assert_eq!(value(&text, "divvy_release_duration_seconds_count{mode=\"mig\"}"), 0.0);
 
     assert!(run(&node, &["release", "a", "b"]).status.success());
     // Releasing what is gone succeeds, and is no release.
@@ -199,6 +199,43 @@ fn queried(query: &str) -> BTreeSet<String> {
     let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let words = query.split(|c| !name(c)).filter(|word| word.starts_with("divvy_"));
     words.map(str::to_owned).collect()
+}
+
+/// The labels that a query chooses by or keeps, but for those that Prometheus and node exporter bring.
+fn labels(query: &str) -> BTreeSet<String> {
+    let chosen = regex_lite::Regex::new(r#"([a-z_]+)\s*=~?\s*""#).unwrap();
+    let kept = regex_lite::Regex::new(r"by \(([a-z_, ]+)\)").unwrap();
+    let chosen = chosen.captures_iter(query).map(|found| found[1].to_owned());
+    let kept = kept
+        .captures_iter(query)
+        .flat_map(|found| found[1].split(", ").map(str::to_owned).collect::<Vec<String>>());
+    let brought = ["instance", "le", "file"];
+    chosen.chain(kept).filter(|label| !brought.contains(&label.as_str())).collect()
+}
+
+/// The queries of the dashboard's panels.
+fn panels() -> Vec<String> {
+    let text = fs::read_to_string(repository("packaging/grafana/divvy.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut found = Vec::new();
+    queries(&dashboard["panels"], &mut found);
+    found
+}
+
+#[test]
+fn the_dashboard_asks_by_labels_that_its_metrics_have() {
+    for query in panels() {
+        let asked = queried(&query);
+        let has = |family: &&&Family| asked.iter().any(|name| name.starts_with(&family.queried()));
+        let there: BTreeSet<String> = FAMILIES
+            .iter()
+            .filter(has)
+            .flat_map(|family| family.labels.iter().map(|label| (*label).to_owned()))
+            .collect();
+        let unknown: Vec<String> = labels(&query).difference(&there).cloned().collect();
+        assert!(unknown.is_empty(), "{query} asks for {unknown:?}");
+    }
+    assert_eq!(labels("sum by (mode, le) (rate(x{of=\"a\"}[5m]))").len(), 2);
 }
 
 fn queries(value: &serde_json::Value, found: &mut Vec<String>) {
