@@ -121,6 +121,9 @@ fn lasting(line: &str) -> String {
     for (varies, stays) in [
         (r"\b(GPU|MIG)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "$1-…"),
         (r"\b[0-9a-f]{12}([0-9a-f]{52})?\b", "…"),
+        // A claim's id that was made up, whole or shortened in a picture.
+        (r"\bc[0-9a-f]{16}\b", "c…"),
+        (r"\bc[0-9a-f]{8}…", "c…"),
         (r"\d+ files and directories", "… files and directories"),
         (r"\b\d+(\.\d+)? (s|ms)\b", "… $2"),
         (r"\bpid \d+", "pid …"),
