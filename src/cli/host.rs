@@ -1,6 +1,6 @@
 //! Options that say where things are on this machine.
 
-use super::answer::Failure;
+use super::answer::{Exit, Failure};
 use crate::config::{Config, HostPaths};
 use crate::host::Host;
 use clap::Args;
@@ -79,6 +79,9 @@ impl HostArgs {
     /// specs and claims outlive the current folder.
     pub(super) fn host(self) -> Result<Host, Failure> {
         let config = std::path::absolute(&self.config)?;
+        if let Some(message) = missing(&config) {
+            return Err(Failure::new(Exit::Usage, message));
+        }
         let said = Config::load(&config)?.host;
         Ok(Host { config, ..self.paths()?.or(said).host() })
     }
@@ -86,9 +89,10 @@ impl HostArgs {
     /// The host as far as it can be told, and what is wrong with the configuration: for those who report on it.
     pub(super) fn host_all_the_same(self) -> Result<(Host, Option<String>), Failure> {
         let config = std::path::absolute(&self.config)?;
-        let (said, wrong) = match Config::load(&config) {
-            Ok(said) => (said.host, None),
-            Err(error) => (HostPaths::default(), Some(error.to_string())),
+        let (said, wrong) = match (Config::load(&config), missing(&config)) {
+            (Ok(said), None) => (said.host, None),
+            (Ok(_), Some(message)) => (HostPaths::default(), Some(message)),
+            (Err(error), _) => (HostPaths::default(), Some(error.to_string())),
         };
         Ok((Host { config, ..self.paths()?.or(said).host() }, wrong))
     }
@@ -108,6 +112,20 @@ impl HostArgs {
             cdi_dirs: Some(cdi_dirs?).filter(|dirs| !dirs.is_empty()),
         })
     }
+}
+
+/// What is wrong with the configuration's place. One that is named must be there: under a mistyped name there
+/// would be no policy at all.
+fn missing(config: &Path) -> Option<String> {
+    let usual = Host::default().config;
+    let gone = config != usual && matches!(config.try_exists(), Ok(false));
+    gone.then(|| {
+        format!(
+            "there is no configuration {}, which --config or DIVVY_CONFIG names: only {} may be missing",
+            config.display(),
+            usual.display()
+        )
+    })
 }
 
 /// Where packages put programs.

@@ -1,5 +1,6 @@
 //! The command line as people meet it: help, mistakes, completions, manual pages.
 
+mod answers;
 mod completions;
 mod dry_run;
 mod help;

@@ -34,6 +34,9 @@ gpus:
     compute-mode: exclusive
 ";
 
+/// A configuration that says nothing: divvy takes none for a mistake where one is named.
+const DEFAULTS: &str = "# divvy's defaults hold on this simulated node.\n";
+
 /// Writes the node that a `node.yaml` describes into a folder that holds none yet.
 pub fn create(dir: &Path, description: &str, binaries: &Binaries) -> Result<Store, String> {
     if dir.join(node::FILE).exists() {
@@ -61,6 +64,7 @@ fn fill(dir: &Path, binaries: &Binaries) -> Result<Store, String> {
     system::write_sys(&node)?;
     folder(&dir.join("state"))?;
     folder(&dir.join("cdi"))?;
+    file(&dir.join("config.yaml"), DEFAULTS)?;
     driver::write(&node, binaries)?;
     Ok(store)
 }
