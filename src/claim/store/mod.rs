@@ -18,7 +18,7 @@ mod lock;
 #[cfg(test)]
 mod tests;
 
-pub use lock::{DirectoryLock, GpuLocks};
+pub use lock::{DirectoryLock, GpuLocks, Watch};
 
 use super::{Claim, ClaimId, Device, DeviceId};
 use crate::host::Host;
@@ -31,6 +31,9 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    /// Where the kernel says who holds a lock.
+    locks: PathBuf,
+    watch: Option<Watch>,
 }
 
 /// What can go wrong with the state directory.
@@ -61,7 +64,7 @@ pub enum StoreError {
         error: serde_json::Error,
     },
     /// Another process holds a lock for longer than this one may wait.
-    #[error("busy: another divvy process has held {what} for more than {} ms; try again", waited.as_millis())]
+    #[error("busy: another divvy process has held {what} for {}; try again", seconds(waited))]
     Busy {
         /// The state directory or a GPU.
         what: String,
@@ -78,12 +81,22 @@ const FOLDERS: [(&str, u32); 5] =
     [("claims", 0o700), ("devices", 0o700), ("gpus", 0o700), ("locks", 0o700), ("mps", 0o711)];
 
 impl Store {
+    fn of(host: &Host) -> Store {
+        Store { root: host.state_dir.clone(), locks: host.processes.join("locks"), watch: None }
+    }
+
+    /// The same, and `watch` is told when this process has to wait for another one, with that one's pid if it is known.
+    #[must_use]
+    pub fn watched(self, watch: Option<Watch>) -> Store {
+        Store { watch, ..self }
+    }
+
     /// The state directory for one who only reads: what is missing of it holds nothing, and isn't made.
     ///
     /// # Errors
     /// Where somebody else could write into it.
     pub fn look(host: &Host) -> Result<Store, StoreError> {
-        let store = Store { root: host.state_dir.clone() };
+        let store = Store::of(host);
         let below = FOLDERS.iter().map(|(folder, _)| store.root.join(folder));
         for folder in std::iter::once(store.root.clone()).chain(below) {
             if folder.exists() {
@@ -98,7 +111,7 @@ impl Store {
     /// # Errors
     /// Where it can't be made, or somebody else could write into it.
     pub fn open(host: &Host) -> Result<Store, StoreError> {
-        let store = Store { root: host.state_dir.clone() };
+        let store = Store::of(host);
         files::make_folder(&store.root, 0o711)?;
         for (folder, mode) in FOLDERS {
             files::make_folder(&store.root.join(folder), mode)?;
@@ -116,7 +129,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Busy`] after `patience`.
     pub fn lock(&self, patience: Duration) -> Result<DirectoryLock, StoreError> {
-        lock::directory(&self.root.join("locks"), patience)
+        lock::directory(&self.root.join("locks"), &self.deadline(patience))
     }
 
     /// Locks GPUs, in the order of their UUIDs: nobody else changes them meanwhile.
@@ -132,7 +145,11 @@ impl Store {
         for uuid in uuids {
             checked(uuid)?;
         }
-        lock::gpus(&self.root.join("locks"), uuids, patience)
+        lock::gpus(&self.root.join("locks"), uuids, &self.deadline(patience))
+    }
+
+    fn deadline(&self, patience: Duration) -> lock::Deadline<'_> {
+        lock::Deadline::after(patience, &self.locks, self.watch)
     }
 
     /// One claim, if there is one of that id.
@@ -263,6 +280,15 @@ impl Store {
 
     fn device_file(&self, id: &DeviceId) -> PathBuf {
         self.root.join("devices").join(format!("{id}.json"))
+    }
+}
+
+/// A time as people wait it, in whole seconds.
+pub(crate) fn seconds(time: &Duration) -> String {
+    match (time.as_millis() + 500) / 1000 {
+        0 => "less than a second".to_owned(),
+        1 => "1 second".to_owned(),
+        n => format!("{n} seconds"),
     }
 }
 

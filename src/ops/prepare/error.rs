@@ -1,7 +1,7 @@
 //! Why a claim was not made.
 
 use crate::claim::ClaimId;
-use crate::claim::store::StoreError;
+use crate::claim::store::{StoreError, seconds};
 use crate::config::Enforced;
 use crate::inventory::InventoryError;
 use crate::ops::grant::GrantError;
@@ -29,7 +29,7 @@ pub enum PrepareError {
         there: String,
     },
     /// Others were in the way all the time.
-    #[error("busy: other processes kept the GPUs or this claim for more than {} ms; try again", .0.as_millis())]
+    #[error("busy: other processes kept the GPUs or this claim for {}; try again", seconds(.0))]
     Unsettled(Duration),
     /// Policy demands more than the device turned out to be able to do.
     #[error(
