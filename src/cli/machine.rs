@@ -42,7 +42,12 @@ impl<'a> Machine<'a> {
     ) -> Result<Machine<'a>, Failure> {
         let settings =
             Settings { watch: progress::watch(), ..Settings::new(std::env::current_exe()?) };
-        Ok(Machine { host, nvml: inventory::open(host)?, settings, store: store(host)? })
+        Ok(Machine {
+            host,
+            nvml: inventory::open(host)?,
+            settings,
+            store: store(host)?.watched(progress::waits()),
+        })
     }
 
     pub(super) fn node(&self) -> Node<'_> {

@@ -1,10 +1,8 @@
 //! Carries out the steps of a device record and undoes them, each written down before and after.
 
-use crate::claim::Step;
 use crate::claim::store::{Store, StoreError};
 use crate::claim::{Device, Entry};
-use crate::share::{self, Node, Progress, ShareError, Undone};
-use std::time::Instant;
+use crate::share::{self, End, Node, Running, ShareError, Undone, Work};
 
 /// What can't be undone yet, because somebody uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +19,22 @@ pub enum StepError {
     /// The node.
     #[error(transparent)]
     Share(Box<ShareError>),
+    /// A step can't be carried out.
+    #[error("can't {what}: {cause}")]
+    Failed {
+        /// The step.
+        what: String,
+        /// The node's answer.
+        cause: Box<ShareError>,
+    },
+    /// A step can't be undone.
+    #[error("can't undo this: {what}: {cause}")]
+    Undo {
+        /// The step.
+        what: String,
+        /// The node's answer.
+        cause: Box<ShareError>,
+    },
     /// The journal.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -45,32 +59,6 @@ impl From<ShareError> for StepError {
     }
 }
 
-/// A step under way, for who watches.
-struct Running {
-    watch: Option<fn(Progress<'_>)>,
-    since: Instant,
-}
-
-impl Running {
-    fn begin(node: &Node, step: &Step, undo: bool) -> Running {
-        let (watch, since) = (node.settings.watch, Instant::now());
-        if let Some(watch) = watch {
-            let device = step.gpu().and_then(|uuid| node.nvml.device_by_uuid(uuid).ok());
-            let gpu = device.and_then(|device| device.index().ok());
-            watch(Progress::Begins { step, gpu, undo });
-        }
-        Running { watch, since }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(watch) = self.watch {
-            watch(Progress::Over { took: self.since.elapsed() });
-        }
-    }
-}
-
 /// Carries out what is still to do. A step that a crash left open is undone first, then begun anew.
 ///
 /// # Errors
@@ -86,12 +74,18 @@ pub(super) fn make(node: &Node, store: &Store, device: &mut Device) -> Result<()
         {
             return Err(StepError::HalfDone { what: device.steps[n].step.to_string(), pids });
         }
-        let _running = Running::begin(node, &step, false);
-        let before = share::observe(node, device, &step)?;
+        let failed = |cause: ShareError| StepError::Failed {
+            what: step.to_string(),
+            cause: Box::new(cause),
+        };
+        let running = Running::begin(node, Work::Do(&step), step.gpu());
+        let before = share::observe(node, device, &step).map_err(failed)?;
         device.steps[n].before = Some(before.clone());
         store.save_device(device)?;
-        device.steps[n].outcome = Some(share::carry_out(node, device, &step, &before)?);
+        let outcome = share::carry_out(node, device, &step, &before).map_err(failed)?;
+        device.steps[n].outcome = Some(outcome);
         store.save_device(device)?;
+        running.over(End::Done);
     }
     Ok(())
 }
@@ -110,12 +104,15 @@ pub(super) fn unmake(
         if device.steps[n].before.is_none() {
             continue;
         }
-        let running = Running::begin(node, &device.steps[n].step, true);
-        let undone = share::undo(node, device, &device.steps[n]);
-        drop(running);
-        if let Undone::InUse { pids } = undone? {
-            return Ok(Some(InUse { what: device.steps[n].step.to_string(), pids }));
+        let step = device.steps[n].step.clone();
+        let running = Running::begin(node, Work::Undo(&step), step.gpu());
+        let undone = share::undo(node, device, &device.steps[n])
+            .map_err(|cause| StepError::Undo { what: step.to_string(), cause: Box::new(cause) })?;
+        if let Undone::InUse { pids } = undone {
+            running.over(End::InUse);
+            return Ok(Some(InUse { what: step.to_string(), pids }));
         }
+        running.over(End::Done);
         device.steps[n].before = None;
         device.steps[n].outcome = None;
         store.save_device(device)?;

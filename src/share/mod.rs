@@ -13,9 +13,12 @@ mod mig_mode;
 pub mod mps;
 mod nodes;
 mod programs;
+mod progress;
 mod time_slicing;
 
 pub use error::ShareError;
+pub(crate) use progress::Running;
+pub use progress::{End, Progress, Work};
 
 use crate::claim::{Before, Device, Entry, Outcome, Purpose, Step, Target};
 use crate::host::Host;
@@ -39,25 +42,6 @@ pub struct Settings {
     pub stop_timeout: Duration,
     /// Who is told which step runs, where somebody watches.
     pub watch: Option<fn(Progress<'_>)>,
-}
-
-/// What happens to a step.
-#[derive(Clone, Copy, Debug)]
-pub enum Progress<'a> {
-    /// It begins.
-    Begins {
-        /// Which.
-        step: &'a Step,
-        /// NVML's index of the GPU, where it is on one.
-        gpu: Option<u32>,
-        /// Whether it is undone.
-        undo: bool,
-    },
-    /// It is over, well or not.
-    Over {
-        /// How long it took.
-        took: Duration,
-    },
 }
 
 impl Settings {

@@ -45,6 +45,54 @@ fn tables_fit_the_terminal_and_stay_whole_in_a_pipe() {
 }
 
 #[test]
+fn a_wait_for_another_process_is_told() {
+    let site = Site::new(&["--gpu", "H100-80GB"]);
+    site.reconcile().done();
+    let lock = site.node.dir().join("state/locks/directory");
+    let lock = std::fs::File::options().append(true).open(lock).unwrap();
+    lock.lock().unwrap();
+    let Some(told) = at_terminal(&site, 80, "prepare --wait 2 exclusive || true", &[]) else {
+        return;
+    };
+    let pid = std::process::id();
+    let waits = format!("waiting for another divvy process (pid {pid}) …");
+    assert_eq!(told.lines().next(), Some(waits.as_str()), "{told}");
+    assert!(told.contains("held the state directory for 2 seconds"), "{told}");
+    let piped = site.divvy(&["prepare", "--wait", "2", "exclusive"]).failed(4);
+    assert_eq!(piped.lines().count(), 1, "{piped}");
+}
+
+#[test]
+fn what_fails_and_what_is_put_back_is_told_as_that() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--managed"]);
+    site.node.faults("nvmlDeviceCreateGpuInstanceWithPlacement:1:999\n");
+    let told = at_terminal(&site, 80, "prepare --claim job mig:3g.40gb || true", &[]);
+    site.node.faults("");
+    let Some(told) = told else { return };
+    for part in [
+        "turning on MIG mode of GPU 0 … 0.",
+        "creating GPU instance 3g.40gb on GPU 0 … failed, 0.",
+        "restoring MIG mode of GPU 0 … 0.",
+    ] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+}
+
+#[test]
+fn a_layout_s_steps_are_told() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--managed"]);
+    let layout = "version: v1\nmig-configs: {x: [{devices: all, mig-enabled: true, mig-devices: {3g.40gb: 1}}]}\n";
+    let file = site.node.dir().join("layout.yaml");
+    std::fs::write(&file, layout).unwrap();
+    let words = format!("mig apply -f {} >/dev/null", file.display());
+    let Some(told) = at_terminal(&site, 80, &words, &[]) else { return };
+    for part in ["turning on MIG mode of GPU 0 … ", "creating GPU instance 3g.40gb on GPU 0 … "]
+    {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+}
+
+#[test]
 fn what_is_being_done_is_told_at_a_terminal_alone() {
     let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
     let told = at_terminal(&site, 80, "prepare --claim job mig:3g.40gb >/dev/null", &[]);

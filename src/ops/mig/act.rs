@@ -5,7 +5,7 @@ use crate::claim::{Device, MigTarget, Purpose, Target};
 use crate::inventory::{Gpu, Inventory, Placement, ProfileName};
 use crate::plan::layout::{GpuPlan, Instance, Step};
 use crate::share::layout::{self as instances, ModeSet, Nodes, Standing};
-use crate::share::{Node, ShareError, Undone};
+use crate::share::{self, End, Node, Running, ShareError, Undone};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a layout was not applied.
@@ -108,7 +108,9 @@ impl<'a> Work<'a> {
         }
         for step in &plan.steps {
             let failed = |cause| Failed { what: step.to_string(), cause };
+            let running = Running::begin(self.node, share::Work::Layout(step), Some(&plan.uuid));
             self.step(&plan.uuid, step).map_err(failed)?;
+            running.over(End::Done);
         }
         let failed = |cause| Failed { what: "make the nodes of what stays".to_owned(), cause };
         gpu.map_or(Ok(()), |gpu| self.nodes_of_what_stays(gpu, plan).map_err(failed))

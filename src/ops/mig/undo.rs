@@ -2,7 +2,7 @@
 
 use super::act::{ActError, Cause, Done, Failed, Work, gone};
 use crate::plan::layout::GpuPlan;
-use crate::share::layout as instances;
+use crate::share::{self, End, Running, layout as instances};
 use std::fmt;
 
 impl Work<'_> {
@@ -10,8 +10,11 @@ impl Work<'_> {
     pub(super) fn undo(mut self, plan: &GpuPlan, failed: Failed) -> ActError {
         let mut undone = Vec::new();
         for done in std::mem::take(&mut self.done).into_iter().rev() {
-            if let Err(cause) = self.undo_one(&done) {
-                undone.push(format!("{done}, and that stays ({cause})"));
+            let (words, gpu) = done.undoing();
+            let running = Running::begin(self.node, share::Work::LayoutUndo(&words), gpu);
+            match self.undo_one(&done) {
+                Ok(()) => running.over(End::Done),
+                Err(cause) => undone.push(format!("{done}, and that stays ({cause})")),
             }
         }
         ActError { gpu: plan.gpu, what: failed.what, cause: failed.cause, undone }
@@ -48,6 +51,29 @@ impl Work<'_> {
             Done::MadeNodes { nodes } => instances::remove_nodes(self.node, nodes)?,
         }
         Ok(())
+    }
+}
+
+impl Done {
+    /// What its undo does, and on which GPU.
+    fn undoing(&self) -> (String, Option<&str>) {
+        let (words, gpu) = match self {
+            Done::Mode { gpu, .. } => ("restoring MIG mode".to_owned(), Some(gpu)),
+            Done::DestroyedCompute { gpu, .. } => {
+                ("creating the compute instance again".to_owned(), Some(gpu))
+            }
+            Done::DestroyedInstance { gpu, profile, .. } => {
+                (format!("creating GPU instance {profile} again"), Some(gpu))
+            }
+            Done::CreatedInstance { gpu, .. } => {
+                ("destroying the new GPU instance".to_owned(), Some(gpu))
+            }
+            Done::CreatedCompute { gpu, .. } => {
+                ("destroying the new compute instance".to_owned(), Some(gpu))
+            }
+            Done::MadeNodes { .. } => ("removing new capability nodes".to_owned(), None),
+        };
+        (words, gpu.map(String::as_str))
     }
 }
 

@@ -44,7 +44,20 @@ pub enum PrepareError {
     /// The driver.
     #[error(transparent)]
     Inventory(#[from] InventoryError),
-    /// A step failed, and what was done before it is undone.
+    /// What was begun failed, and is undone.
+    #[error("{0}; nothing of the claim is left")]
+    Undone(Box<PrepareError>),
+    /// What was begun failed, and part of it is in use and stays.
+    #[error("{cause}; {}, and divvy reconcile takes it back when it isn't", left(what, pids))]
+    Left {
+        /// What failed.
+        cause: Box<PrepareError>,
+        /// The step whose undo has to wait.
+        what: String,
+        /// Who uses what it made, where the driver says.
+        pids: Vec<u32>,
+    },
+    /// A step failed.
     #[error(transparent)]
     Step(Box<StepError>),
     /// What the container gets can't be worked out; what was made for it is undone.
@@ -72,7 +85,22 @@ pub enum PrepareError {
     Host(#[from] std::io::Error),
 }
 
+fn left(what: &str, pids: &[u32]) -> String {
+    let by = if pids.is_empty() { String::new() } else { format!(" by the processes {pids:?}") };
+    format!("what was made for the claim ({what}) is still in use{by}")
+}
+
 impl PrepareError {
+    /// The same, where all that was done is undone. Who was only kept waiting had begun nothing.
+    pub(super) fn undone(self) -> PrepareError {
+        match self {
+            PrepareError::Step(_) | PrepareError::Grant(_) | PrepareError::SpecFile(_) => {
+                PrepareError::Undone(Box::new(self))
+            }
+            other => other,
+        }
+    }
+
     /// Whether others were in the way, and later may not be.
     pub(super) fn is_busy(&self) -> bool {
         match self {
@@ -88,9 +116,13 @@ impl PrepareError {
     /// Whether another program took the place or the GPU that the plan had chosen, and nothing else is wrong.
     pub(super) fn overtaken(&self) -> bool {
         match self {
-            PrepareError::Step(error) => {
-                matches!(&**error, StepError::Share(error) if matches!(**error, ShareError::NoRoom { .. } | ShareError::MigOn { .. }))
-            }
+            PrepareError::Undone(cause) => cause.overtaken(),
+            PrepareError::Step(error) => match &**error {
+                StepError::Share(cause) | StepError::Failed { cause, .. } => {
+                    matches!(**cause, ShareError::NoRoom { .. } | ShareError::MigOn { .. })
+                }
+                _ => false,
+            },
             _ => false,
         }
     }

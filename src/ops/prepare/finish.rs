@@ -7,7 +7,7 @@ use crate::claim::{Claim, Device, Owner, Phase};
 use crate::config::Level;
 use crate::ops::grant::{self, Grant};
 use crate::ops::journal::{self, StepError};
-use crate::ops::release::{self, When};
+use crate::ops::release::{self, Released, When};
 use crate::ops::spec_file;
 use crate::request::MpsLimits;
 use crate::share::{self, Node, ShareError, mps};
@@ -24,7 +24,10 @@ pub(super) fn finish(
 ) -> Result<Grant, PrepareError> {
     make(node, store, ask, intent, patience).map_err(|cause| {
         match release::release(node, store, &ask.id, When::Always, patience) {
-            Ok(_) => cause,
+            Ok(Released::InUse { what, pids }) => {
+                PrepareError::Left { cause: Box::new(cause), what, pids }
+            }
+            Ok(Released::Done | Released::Absent) => cause.undone(),
             Err(undo) => PrepareError::Undo { cause: Box::new(cause), undo: undo.into() },
         }
     })
