@@ -204,21 +204,28 @@ impl Reason {
     /// What somebody can do about it.
     pub fn remedy(&self) -> String {
         let text = match self {
+            Reason::NoPlacement { by, unclaimed, .. } => return room(by, *unclaimed),
+            Reason::NoReplica { by, .. }
+            | Reason::MostClaims { by, .. }
+            | Reason::Clients { by, .. }
+                if by.is_empty() =>
+            {
+                "ask for fewer"
+            }
+            Reason::Held { by, .. }
+            | Reason::NoReplica { by, .. }
+            | Reason::MostClaims { by, .. } => return release(by, "ask for less"),
+            Reason::Clients { by, .. } => return release(by, "use another GPU"),
+            // Oversubscribing is for several; nobody has more memory than there is.
+            Reason::Memory { by, .. } if by.is_empty() => "ask for less, or use another GPU",
             Reason::Lost { .. } => "see divvy doctor; the GPU may need a reset or a reboot",
             Reason::ModeNotAllowed { .. } => {
                 "ask for another mode, or allow it in the configuration"
             }
             Reason::OnlyShares => "ask for a share by its name, as divvy cdi list shows them",
-            Reason::Held { .. }
-            | Reason::NoPlacement { .. }
-            | Reason::NoReplica { .. }
-            | Reason::MostClaims { .. } => {
-                "release a claim (divvy claims lists them), or ask for less"
-            }
             Reason::Threads { .. } | Reason::Memory { .. } => {
                 "ask for less, release a claim, or let policy oversubscribe"
             }
-            Reason::Clients { .. } => "release a claim, or use another GPU",
             Reason::Retiring { .. } => "try again in a moment; divvy reconcile finishes it",
             Reason::SameClaim => "ask for fewer devices, or for devices on other GPUs",
             Reason::OtherInterval { .. } => {
@@ -237,7 +244,7 @@ impl Reason {
             Reason::ComputeModeSet { .. } => "put it back with nvidia-smi -c DEFAULT",
             Reason::Processes { .. } => "end them, or ask for time-slicing",
             Reason::MigOn { .. } => {
-                "ask for a MIG device, or turn MIG mode off with nvidia-smi -mig 0 once it is idle"
+                "ask for a MIG device (mig:1g.10gb, or exclusive @MIG-… where there is one), or turn MIG mode off with nvidia-smi -mig 0 once it is idle"
             }
             Reason::NoMig => "use a GPU that can do MIG, or ask for mps or time-slicing",
             Reason::MigOff => {
@@ -251,6 +258,34 @@ impl Reason {
             Reason::MadeForClaim { .. } => "ask for its profile with a way to share it",
         };
         text.to_owned()
+    }
+}
+
+/// What helps where claims are in the way. A device record without a claim is what a crash left, and the claim that is
+/// being planned can't be released.
+fn release(by: &[Holder], or: &str) -> String {
+    let others = by.iter().any(|holder| holder.claim != Holder::OWN);
+    match (others, by.is_empty()) {
+        (true, _) => format!("release a claim (divvy claims lists them), or {or}"),
+        (false, true) => format!("{or}, or see whether divvy reconcile takes something back"),
+        (false, false) => or.to_owned(),
+    }
+}
+
+/// What helps where a placement is wanted: a MIG device of nobody's can be had as it is.
+fn room(by: &[Holder], unclaimed: usize) -> String {
+    if unclaimed == 0 {
+        return release(by, "ask for less");
+    }
+    let there = match unclaimed {
+        1 => "take the MIG device that nobody claims",
+        _ => "take a MIG device that nobody claims",
+    };
+    let take = format!("{there} (exclusive @MIG-…, by the UUID that nvidia-smi -L shows)");
+    if by.iter().any(|holder| holder.claim != Holder::OWN) {
+        format!("release a claim (divvy claims lists them), or {take}")
+    } else {
+        format!("{take}, or change the layout with divvy mig apply")
     }
 }
 

@@ -24,3 +24,18 @@ fn a_configuration_that_is_named_must_be_there() {
     let doctor = site.divvy(&["--config", absent, "doctor"]);
     assert!(doctor.stdout.contains("there is no configuration "), "{doctor:?}");
 }
+
+#[test]
+fn a_layout_s_mig_device_is_offered_to_who_finds_no_room() {
+    let site = Site::new(&["--gpu", "H100-80GB"]);
+    site.node.change("mig", &["0", "on"]);
+    let profiles = ["0", "create", "3g.40gb", "3g.40gb"];
+    site.node.change("mig", &profiles);
+    let said = site.divvy(&["plan", "mig:3g.40gb"]).failed(3);
+    assert!(said.contains("exclusive @MIG-…") && said.contains("divvy mig apply"), "{said}");
+    assert!(!said.contains("release a claim"), "{said}");
+    let status = site.divvy(&["status", "--output", "json"]).done().stdout;
+    let at = status.find("MIG-").unwrap();
+    let uuid = &status[at..at + 40];
+    site.divvy(&["plan", "exclusive", &format!("@{uuid}")]).done();
+}

@@ -50,6 +50,13 @@ fn refused() -> Vec<(World, &'static str)> {
     mixed.prepare("b", "mig:7g.80gb").unwrap();
     mixed.prepare("c", "mig:7g.80gb").unwrap();
     cases.push((mixed, "mig:7g.80gb"));
+    let mut laid_out = World::managed(boards::h100s(1));
+    for start in 0..7 {
+        laid_out.foreign(0, 19, start);
+    }
+    cases.push((laid_out.clone(), "mig:1g.10gb"));
+    cases.push((laid_out, "mig:3g.40gb"));
+    cases.push((World::managed(boards::h100s_without_mig(1)), "mps:memory=100Gi"));
     let plain = World::managed(boards::h100s(2));
     cases.push((plain.clone(), "mps; exclusive"));
     cases.push((plain.clone(), "2x mig:1g.10gb/mps"));
