@@ -4,6 +4,7 @@ use super::answer::{Answer, AnswerArgs, Exit, Failure, table};
 use super::cdi;
 use super::machine::{self, Machine, RequestArgs, WaitArgs};
 use super::plan;
+use super::print;
 use super::release::release_exit;
 use crate::claim::{ClaimId, Owner};
 use crate::config::{Asker, Config};
@@ -12,6 +13,7 @@ use crate::ops::grant::Grant;
 use crate::ops::prepare::{Ask, PrepareError, prepare};
 use clap::Args;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 
 #[derive(Debug, Args)]
 #[command(
@@ -64,10 +66,21 @@ pub(super) fn run(host: &Host, args: &Prepare) -> Result<Answer, Failure> {
     };
     let machine = Machine::open(host)?;
     match prepare(&machine.node(), &machine.store, &config, &ask) {
-        Ok(grant) => Ok(Answer::text(args.answer.render(&grant, || tell(&grant))?)),
+        Ok(grant) => hand_over(&args.answer.render(&grant, || tell(&grant))?, &ask.id),
         Err(PrepareError::Refused(refusal)) => Err(machine::refused(&args.answer, &refusal)),
         Err(error) => Err(Failure::new(exit(&error), error)),
     }
+}
+
+/// Only the answer names a claim whose id was made up: where it can't be written, somebody has to be told otherwise.
+fn hand_over(text: &str, id: &ClaimId) -> Result<Answer, Failure> {
+    let Err(error) = print(text) else { return Ok(Answer::default()) };
+    let held = format!("claim {id} is held, and divvy release {id} takes it back");
+    if error.kind() == ErrorKind::BrokenPipe {
+        return Ok(Answer { text: String::new(), notes: vec![format!("divvy: {held}")] });
+    }
+    let message = format!("the answer can't be written to stdout ({error}): {held}");
+    Err(Failure::new(Exit::Failed, message))
 }
 
 fn owner(host: &Host, start_process: Option<u32>) -> Result<Owner, Failure> {

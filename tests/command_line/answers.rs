@@ -1,6 +1,8 @@
 //! What commands answer, to people and to programs, where something isn't as it should be.
 
+use super::stdout;
 use crate::claims::site::Site;
+use std::fs::File;
 
 #[test]
 fn a_configuration_that_is_named_must_be_there() {
@@ -23,6 +25,20 @@ fn a_configuration_that_is_named_must_be_there() {
     assert_eq!(site.phases(), []);
     let doctor = site.divvy(&["--config", absent, "doctor"]);
     assert!(doctor.stdout.contains("there is no configuration "), "{doctor:?}");
+}
+
+#[test]
+fn a_claim_whose_answer_is_lost_is_named() {
+    let site = Site::new(&["--gpu", "H100-80GB"]);
+    let mut prepare = site.command(&["prepare", "exclusive"]);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = prepare.stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let (id, phase) = site.phases().remove(0);
+    assert_eq!(phase, "granted");
+    assert!(said.contains(&format!("claim {id} is held")), "{said}");
+    site.release(&id).done();
 }
 
 #[test]
