@@ -78,6 +78,28 @@ impl Failure {
 }
 
 /// Any error of the rooms below is a plain failure; usage and refusals are told apart where they arise.
+/// A failure for programs, where the command has no document of its own for it.
+#[derive(Serialize)]
+struct Document<'a> {
+    error: Error<'a>,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    message: &'a str,
+    exit: u8,
+}
+
+impl Failure {
+    /// What stands on stdout: never nothing, where a program reads it.
+    pub(super) fn document(self, form: Form) -> String {
+        let Failure { exit, message, answer } = self;
+        let error = Error { message: &message, exit: exit.code() };
+        let document = || AnswerArgs { output: form }.render(&Document { error }, String::new);
+        answer.unwrap_or_else(|| document().unwrap_or_default())
+    }
+}
+
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Failure {
         Failure::new(Exit::Failed, error)

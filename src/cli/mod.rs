@@ -20,12 +20,13 @@ mod reconcile;
 mod release;
 mod runtime;
 mod status;
+mod taken_back;
 mod terminal;
 mod usage;
 
 use crate::host::Host;
 use crate::share::mps;
-use answer::{Answer, Exit, Failure};
+use answer::{Answer, Exit, Failure, Form};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -125,7 +126,7 @@ enum Command {
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
     match usage::parse() {
-        Ok(cli) => finish(run(cli)),
+        Ok((cli, form)) => finish(run(cli), form),
         // Help and version are no failures; everything else is one of usage.
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
@@ -170,12 +171,13 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
 }
 
 /// Prints what came out, and says how it went.
-fn finish(outcome: Result<Answer, Failure>) -> ExitCode {
+fn finish(outcome: Result<Answer, Failure>, form: Form) -> ExitCode {
     let (answer, exit) = match outcome {
         Ok(answer) => (answer, Exit::Done),
-        Err(Failure { exit, message, answer }) => {
-            let notes = vec![format!("divvy: {message}")];
-            (Answer { text: answer.unwrap_or_default(), notes }, exit)
+        Err(failure) => {
+            let exit = failure.exit;
+            let notes = vec![format!("divvy: {}", failure.message)];
+            (Answer { text: failure.document(form), notes }, exit)
         }
     };
     let mut stderr = io::stderr().lock();

@@ -1,14 +1,15 @@
 //! `divvy reconcile`.
 
-use super::answer::{Answer, Exit, Failure};
+use super::answer::{Answer, AnswerArgs, Exit, Failure};
 use super::machine::{Machine, WaitArgs};
-use super::release::in_use;
+use super::taken_back::{InUse, TakenBack};
 use crate::claim::repair::Repair;
 use crate::claim::store::Store;
+use crate::claim::{ClaimId, DeviceId};
 use crate::host::Host;
-use crate::ops::reconcile::{self, Report};
-use crate::ops::release::Released;
+use crate::ops::reconcile;
 use clap::Args;
+use serde::Serialize;
 
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {
@@ -17,43 +18,60 @@ pub(super) struct Reconcile {
     dry_run: bool,
     #[command(flatten)]
     wait: WaitArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
+}
+
+/// What would be taken back.
+#[derive(Debug, Serialize)]
+struct Would {
+    /// Claims.
+    release: Vec<ClaimId>,
+    /// Device records that no claim names.
+    retire: Vec<DeviceId>,
 }
 
 pub(super) fn run(host: &Host, args: &Reconcile) -> Result<Answer, Failure> {
     if args.dry_run {
-        let repairs = reconcile::look(host, &Store::look(host)?)?;
-        return Ok(Answer::text(would(&repairs)));
+        let would = would(reconcile::look(host, &Store::look(host)?)?);
+        return Ok(Answer::text(args.answer.render(&would, || tell_would(&would))?));
     }
     let machine = Machine::open(host)?;
     let report = reconcile::reconcile(&machine.node(), &machine.store, args.wait.patience())?;
-    let text = tell(&report);
-    if report.failed.is_empty() {
+    let taken = TakenBack::from(report);
+    let text = args.answer.render(&taken, || tell(&taken))?;
+    if taken.failed.is_empty() {
         return Ok(Answer::text(text));
     }
-    let failed: Vec<String> = report.failed.iter().map(ToString::to_string).collect();
-    Err(Failure { answer: Some(text), ..Failure::new(Exit::Failed, failed.join("\n")) })
+    Err(Failure { answer: Some(text), ..Failure::new(Exit::Failed, taken.failed.join("\n")) })
 }
 
-fn would(repairs: &[Repair]) -> String {
-    let lines: String = repairs
-        .iter()
-        .map(|repair| match repair {
-            Repair::Release(id) => format!("would release claim {id}\n"),
-            Repair::Retire(id) => format!("would undo device {id}, which no claim names\n"),
-        })
-        .collect();
-    if lines.is_empty() { "nothing to mend\n".to_owned() } else { lines }
+fn would(repairs: Vec<Repair>) -> Would {
+    let mut would = Would { release: Vec::new(), retire: Vec::new() };
+    for repair in repairs {
+        match repair {
+            Repair::Release(id) => would.release.push(id),
+            Repair::Retire(id) => would.retire.push(id),
+        }
+    }
+    would
 }
 
-fn tell(report: &Report) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    lines.extend(report.released.iter().map(|id| format!("released claim {id}")));
-    lines
-        .extend(report.retired.iter().map(|id| format!("undid device {id}, which no claim named")));
-    lines.extend(report.in_use.iter().filter_map(|(id, released)| match released {
-        Released::InUse { what, pids } => Some(in_use(id, what, pids)),
-        Released::Done | Released::Absent => None,
-    }));
+fn tell_would(would: &Would) -> String {
+    let release = would.release.iter().map(|id| format!("would release claim {id}"));
+    let retire = would.retire.iter();
+    let retire = retire.map(|id| format!("would undo device {id}, which no claim names"));
+    lines(release.chain(retire).collect())
+}
+
+fn tell(taken: &TakenBack) -> String {
+    let released = taken.released.iter().map(|id| format!("released claim {id}"));
+    let retired = taken.retired.iter();
+    let retired = retired.map(|id| format!("undid device {id}, which no claim named"));
+    lines(released.chain(retired).chain(taken.in_use.iter().map(InUse::tell)).collect())
+}
+
+fn lines(mut lines: Vec<String>) -> String {
     if lines.is_empty() {
         lines.push("nothing to mend".to_owned());
     }

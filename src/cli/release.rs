@@ -1,13 +1,16 @@
 //! `divvy release`.
 
-use super::answer::{Answer, Exit, Failure};
+use super::answer::{Answer, AnswerArgs, Exit, Failure};
 use super::machine::{self, Machine, WaitArgs};
-use crate::claim::{ClaimId, ContainerRef};
+use super::progress::undo;
+use super::taken_back::{InUse, TakenBack};
+use crate::claim::{ClaimId, ContainerRef, InvalidClaimId};
 use crate::host::Host;
 use crate::ops::bind::claims_of;
-use crate::ops::release::{ReleaseError, Released, When, look, release};
+use crate::ops::release::{ReleaseError, When, look, release};
 use crate::suggest::nearest;
 use clap::Args;
+use serde::Serialize;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -16,7 +19,7 @@ use std::path::PathBuf;
 )]
 pub(super) struct Release {
     /// The claims
-    #[arg(value_name = "ID", required_unless_present = "container")]
+    #[arg(value_name = "ID", required_unless_present = "container", value_parser = claim_id)]
     claims: Vec<ClaimId>,
     /// What a container holds, unless it lives
     #[arg(long, value_name = "ID", conflicts_with = "claims", requires = "bundle")]
@@ -32,6 +35,29 @@ pub(super) struct Release {
     dry_run: bool,
     #[command(flatten)]
     wait: WaitArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
+}
+
+/// What a release would do to one claim.
+#[derive(Debug, Serialize)]
+struct Would {
+    claim: ClaimId,
+    /// What would be undone, in this order; nothing, where others hold its devices as well.
+    undo: Vec<String>,
+}
+
+/// What a release would do.
+#[derive(Debug, Default, Serialize)]
+struct Plan {
+    release: Vec<Would>,
+    /// Claims that there are none of.
+    absent: Vec<ClaimId>,
+}
+
+/// A claim's id, or the name of its CDI device.
+fn claim_id(text: &str) -> Result<ClaimId, InvalidClaimId> {
+    text.strip_prefix("divvy/claim=").unwrap_or(text).parse()
 }
 
 pub(super) fn run(host: &Host, args: &Release) -> Result<Answer, Failure> {
@@ -46,33 +72,28 @@ pub(super) fn run(host: &Host, args: &Release) -> Result<Answer, Failure> {
         _ => (args.claims.clone(), When::Unbound),
     };
     if args.dry_run {
-        return would(host, &machine, &claims, when);
+        return would(host, &machine, &claims, (when, &args.answer));
     }
-    let mut notes = Vec::new();
-    let mut worst: Option<Failure> = None;
+    let mut taken = TakenBack::default();
+    let mut exit = Exit::Done;
     for id in claims {
         match release(&machine.node(), &machine.store, &id, when, patience) {
-            Ok(Released::Done) => {}
-            Ok(Released::Absent) => notes.push(absent(&machine, &id)?),
-            Ok(Released::InUse { what, pids }) => notes.push(in_use(&id, &what, &pids)),
+            Ok(released) => taken.push(id, released),
             Err(error) => {
-                let failure = Failure::new(release_exit(&error), error);
-                notes.extend(
-                    worst.replace(failure).map(|failure| format!("divvy: {}", failure.message)),
-                );
+                exit = release_exit(&error);
+                taken.failed.push(error.to_string());
             }
         }
     }
-    match worst {
-        None => Ok(Answer { text: String::new(), notes }),
-        Some(failure) => {
-            let message = notes.into_iter().map(|note| format!("{note}\n")).collect::<String>();
-            Err(Failure {
-                message: format!("{}{}", message.trim_start_matches("divvy: "), failure.message),
-                ..failure
-            })
-        }
+    let text = args.answer.render(&taken, String::new)?;
+    let mut notes: Vec<String> = taken.in_use.iter().map(InUse::tell).collect();
+    notes.extend(absent(&machine, &taken.absent)?);
+    if exit == Exit::Done {
+        let notes = notes.into_iter().map(|note| format!("divvy: {note}")).collect();
+        return Ok(Answer { text, notes });
     }
+    notes.extend(taken.failed);
+    Err(Failure { answer: Some(text), ..Failure::new(exit, notes.join("\ndivvy: ")) })
 }
 
 /// What a release of these would do.
@@ -80,42 +101,45 @@ fn would(
     host: &Host,
     machine: &Machine<'_>,
     claims: &[ClaimId],
-    when: When,
+    (when, answer): (When, &AnswerArgs),
 ) -> Result<Answer, Failure> {
-    let mut answer = Answer::default();
+    let mut plan = Plan::default();
     for id in claims {
         let devices = look(host, &machine.store, id, when)
             .map_err(|error| Failure::new(release_exit(&error), error))?;
         let Some(devices) = devices else {
-            answer.notes.push(absent(machine, id)?);
+            plan.absent.push(id.clone());
             continue;
         };
-        answer.text.push_str(&format!("claim {id}: would remove its CDI device\n"));
-        for device in devices {
-            let done = device.steps.iter().rev().filter(|entry| entry.before.is_some());
-            for entry in done {
-                answer.text.push_str(&format!("claim {id}: would undo: {}\n", entry.step));
-            }
-        }
+        let entries = devices.iter().flat_map(|device| device.steps.iter().rev());
+        let done = entries.filter(|entry| entry.before.is_some());
+        let undo = done.map(|entry| undo(&entry.step)).collect();
+        plan.release.push(Would { claim: id.clone(), undo });
     }
-    Ok(answer)
+    let text = answer.render(&plan, || plan.release.iter().map(tell).collect())?;
+    let notes = absent(machine, &plan.absent)?;
+    Ok(Answer { text, notes: notes.iter().map(|note| format!("divvy: {note}")).collect() })
+}
+
+fn tell(would: &Would) -> String {
+    let id = &would.claim;
+    let undo = would.undo.iter().map(|undo| format!("claim {id}: would {undo}\n"));
+    std::iter::once(format!("claim {id}: would remove its CDI device\n")).chain(undo).collect()
 }
 
 /// Nothing to do, and so no mistake; but a mistyped id leaves a claim where somebody wanted none.
-fn absent(machine: &Machine<'_>, id: &ClaimId) -> Result<String, Failure> {
+fn absent(machine: &Machine<'_>, absent: &[ClaimId]) -> Result<Vec<String>, Failure> {
+    if absent.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids: Vec<String> =
         machine.store.claims()?.iter().map(|claim| claim.id.to_string()).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let meant = nearest(&id.to_string(), &ids).map(|meant| format!(": is {meant} meant?"));
-    Ok(format!("divvy: there is no claim {id} to release{}", meant.unwrap_or_default()))
-}
-
-pub(super) fn in_use(id: &ClaimId, what: &str, pids: &[u32]) -> String {
-    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
-    let by = if pids.is_empty() { String::new() } else { format!(" by {}", pids.join(", ")) };
-    format!(
-        "divvy: claim {id} stays: what it made ({what}) is still in use{by}; divvy reconcile takes it back when it isn't"
-    )
+    let tell = |id: &ClaimId| {
+        let meant = nearest(&id.to_string(), &ids).map(|meant| format!(": is {meant} meant?"));
+        format!("there is no claim {id} to release{}", meant.unwrap_or_default())
+    };
+    Ok(absent.iter().map(tell).collect())
 }
 
 /// Whether waiting or stopping something would have helped.

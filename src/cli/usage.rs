@@ -1,7 +1,8 @@
 //! The command line as help, usage errors, completions and manual pages show it.
 
 use super::Cli;
-use clap::{Command, CommandFactory, Parser};
+use super::answer::Form;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
 /// The whole command line, built.
 pub(super) fn command() -> Command {
@@ -17,16 +18,24 @@ pub(super) fn shown() -> Command {
     Command::new("divvy").args(all.get_arguments().cloned()).subcommands(shown)
 }
 
-/// Parses the command line of this process.
+/// Parses the command line of this process, and the form that it wants its answer in.
 ///
 /// # Errors
 /// Help and version included, as clap does it.
-pub(super) fn parse() -> Result<Cli, clap::Error> {
-    Cli::try_parse().map_err(|error| match error.use_stderr() {
+pub(super) fn parse() -> Result<(Cli, Form), clap::Error> {
+    let matches = Cli::command().try_get_matches().map_err(|error| match error.use_stderr() {
         // Said again with usages of our own, which only mistakes pay for.
         true => command().try_get_matches().err().unwrap_or(error),
         false => error,
-    })
+    })?;
+    Ok((Cli::from_arg_matches(&matches)?, form(&matches)))
+}
+
+/// What the command's `--output` says, where that is a form.
+fn form(matches: &ArgMatches) -> Form {
+    let own = matches.try_get_one::<Form>("output").ok().flatten().copied();
+    let below = || matches.subcommand().map(|(_, below)| form(below));
+    own.or_else(below).unwrap_or_default()
 }
 
 /// Left to itself, clap lists in a mistake's usage every option that the environment gave a value.

@@ -2,6 +2,7 @@
 
 use super::stdout;
 use crate::claims::site::Site;
+use serde_json::json;
 use std::fs::File;
 
 #[test]
@@ -42,6 +43,22 @@ fn a_claim_whose_answer_is_lost_is_named() {
 }
 
 #[test]
+fn a_failed_preparation_names_its_step_and_what_is_left() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
+    let before = site.picture();
+    site.node.faults("nvmlDeviceCreateGpuInstanceWithPlacement:1:999\n");
+    let said = site.divvy(&["prepare", "mig:3g.40gb", "--output", "json"]);
+    site.node.faults("");
+    let error = said.json();
+    let message = said.failed(1);
+    assert!(message.starts_with("divvy: can't create the GPU instance 3g.40gb at "), "{message}");
+    assert!(message.ends_with("; nothing of the claim is left\n"), "{message}");
+    let sentence = message.trim_end().strip_prefix("divvy: ").unwrap();
+    assert_eq!(error, json!({"error": {"message": sentence, "exit": 1}}));
+    site.same(&before, "a preparation that failed");
+}
+
+#[test]
 fn a_layout_s_mig_device_is_offered_to_who_finds_no_room() {
     let site = Site::new(&["--gpu", "H100-80GB"]);
     site.node.change("mig", &["0", "on"]);
@@ -54,4 +71,42 @@ fn a_layout_s_mig_device_is_offered_to_who_finds_no_room() {
     let at = status.find("MIG-").unwrap();
     let uuid = &status[at..at + 40];
     site.divvy(&["plan", "exclusive", &format!("@{uuid}")]).done();
+}
+
+#[test]
+fn releases_and_repairs_are_told_to_programs() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
+    let json = |words: &[&str]| {
+        let mut said = site.divvy(&[words, &["--output", "json"]].concat());
+        said.stderr.clear();
+        said.done().json()
+    };
+    let nothing = json!({"released": [], "retired": [], "absent": [], "in_use": [], "failed": []});
+    assert_eq!(json(&["reconcile"]), nothing);
+    site.prepare("job", &["mig:3g.40gb"]).done();
+    let would = json(&["release", "--dry-run", "job"]);
+    assert_eq!(would["release"][0]["claim"], "job");
+    assert!(would["release"][0]["undo"][0].as_str().unwrap().starts_with("remove its capability"));
+    let released = json(&["release", "job", "none"]);
+    assert_eq!(released["released"], json!(["job"]));
+    assert_eq!(released["absent"], json!(["none"]));
+    site.prepare("old", &["mig:3g.40gb"]).done();
+    site.node.change("reboot", &[]);
+    let would = json(&["reconcile", "--dry-run"]);
+    assert_eq!(would, json!({"release": ["old"], "retire": []}));
+    assert_eq!(json(&["reconcile"])["released"], json!(["old"]));
+}
+
+#[test]
+fn what_is_in_use_is_told_on_stdout_as_an_answer() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
+    site.prepare("job", &["mig:3g.40gb"]).done();
+    let shown = site.node.change("show", &[]);
+    let gi = shown.split(" gi ").nth(1).unwrap().lines().next().unwrap().to_owned();
+    site.node.change("process", &[&format!("0:{gi}:0"), "add", "4711"]);
+    let release = site.divvy(&["release", "job", "--output", "json"]).done();
+    assert_eq!(release.json()["in_use"][0]["claim"], "job");
+    assert_eq!(release.json()["in_use"][0]["pids"], json!([4711]));
+    let said = site.reconcile().done().stdout;
+    assert!(said.starts_with("claim job stays: "), "{said}");
 }

@@ -15,11 +15,8 @@ fn a_release_says_what_it_would_undo() {
     site.release("two").done();
     let last = site.divvy(&["release", "--dry-run", "one"]).done().stdout;
     let undone: Vec<&str> = last.lines().skip(1).collect();
-    assert!(undone[0].contains("would undo: make the capability nodes"), "{last}");
-    assert!(
-        undone.last().unwrap().contains("would undo: create the GPU instance 3g.40gb"),
-        "{last}"
-    );
+    assert!(undone[0].contains("would remove its capability nodes"), "{last}");
+    assert!(undone.last().unwrap().contains("would destroy the GPU instance 3g.40gb"), "{last}");
     assert_eq!(site.phases(), [("one".to_owned(), "granted".to_owned())]);
 }
 
