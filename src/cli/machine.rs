@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::inventory;
 use crate::nvml::Session;
 use crate::plan::Refusal;
-use crate::request::{ListError, Request, Requests};
+use crate::request::{ListError, Request, RequestError, Requests};
 use crate::share::{Node, Settings};
 use clap::Args;
 use std::collections::BTreeSet;
@@ -99,10 +99,7 @@ impl RequestArgs {
     pub(super) fn requests(&self, config: &Config) -> Result<Requests, Failure> {
         let Some(file) = &self.file else {
             let usage = |error: ListError| Failure::new(Exit::Usage, error);
-            let one = |text: String| match config.shares.get_key_value(text.as_str()) {
-                Some((name, share)) => Ok(share.named(name)),
-                None => text.parse().map_err(|error| usage(ListError::Request(error))),
-            };
+            let one = |text: String| one(&text, config).map_err(|error| usage(error.into()));
             let requests: Result<Vec<Request>, Failure> =
                 joined(&self.requests).into_iter().map(one).collect();
             return Requests::new(requests?).map_err(usage);
@@ -119,6 +116,19 @@ impl RequestArgs {
             };
             Failure::new(Exit::Usage, said)
         })
+    }
+}
+
+/// One request, in its own words or by the name of its CDI device.
+fn one(text: &str, config: &Config) -> Result<Request, RequestError> {
+    let (name, device) = match text.strip_prefix("divvy/gpu=") {
+        Some(name) => (name, true),
+        None => (text, false),
+    };
+    match config.shares.get_key_value(name) {
+        Some((name, share)) => Ok(share.named(name)),
+        None if device => Request::from_cdi_name(name),
+        None => text.parse().or_else(|error| Request::from_cdi_name(text).map_err(|_| error)),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::Cli;
 use super::answer::Form;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use std::ffi::OsString;
 
 /// The whole command line, built.
 pub(super) fn command() -> Command {
@@ -23,12 +25,45 @@ pub(super) fn shown() -> Command {
 /// # Errors
 /// Help and version included, as clap does it.
 pub(super) fn parse() -> Result<(Cli, Form), clap::Error> {
-    let matches = Cli::command().try_get_matches().map_err(|error| match error.use_stderr() {
-        // Said again with usages of our own, which only mistakes pay for.
-        true => command().try_get_matches().err().unwrap_or(error),
-        false => error,
+    let words = words(std::env::args_os().collect());
+    let matches = Cli::command().try_get_matches_from(&words).map_err(|error| {
+        match error.use_stderr() {
+            // Said again with usages of our own, which only mistakes pay for.
+            true => {
+                let said = command().try_get_matches_from(&words).err().unwrap_or(error);
+                with_hint(said, &words)
+            }
+            false => error,
+        }
     })?;
     Ok((Cli::from_arg_matches(&matches)?, form(&matches)))
+}
+
+/// `divvy help prepare` is `divvy prepare --help`.
+fn words(mut words: Vec<OsString>) -> Vec<OsString> {
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.push("--help".into());
+    }
+    words
+}
+
+/// Commands that other tools have, and those that do the like here.
+const ELSEWHERE: [(&[&str], &[&str]); 4] = [
+    (&["ls", "list", "ps"], &["claims", "status"]),
+    (&["create", "make", "run", "alloc"], &["prepare"]),
+    (&["rm", "remove", "del", "delete", "destroy", "free"], &["release"]),
+    (&["show", "info", "top"], &["status"]),
+];
+
+fn with_hint(mut error: clap::Error, words: &[OsString]) -> clap::Error {
+    let first = words.get(1).and_then(|word| word.to_str());
+    let meant = ELSEWHERE.iter().find(|(others, _)| first.is_some_and(|it| others.contains(&it)));
+    if let (ErrorKind::InvalidSubcommand, Some((_, meant))) = (error.kind(), meant) {
+        let meant = meant.iter().map(|command| (*command).to_owned()).collect();
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(meant));
+    }
+    error
 }
 
 /// What the command's `--output` says, where that is a form.

@@ -216,7 +216,7 @@ fn mig(part: Part<'_>) -> Parsed<MigShare> {
         return Err(name.wrong(Problem::Missing("the MIG profile"), "mig:1g.10gb"));
     }
     let profile = ProfileName::parse(name.text)
-        .ok_or_else(|| name.wrong(Problem::Value(PROFILE), "mig:1g.10gb+me"))?;
+        .ok_or_else(|| name.wrong(Problem::Value(PROFILE), "mig:1g.10gb"))?;
     let mut compute = None;
     if let Some(parameters) = parameters {
         for (key, value) in list(parameters, COMPUTE_EXAMPLE)? {

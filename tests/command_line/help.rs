@@ -74,3 +74,45 @@ fn completions_and_help_come_without_a_right_configuration() {
         assert!(!stdout(output).is_empty());
     }
 }
+
+#[test]
+fn help_is_a_word_too() {
+    let help = |words: &[&str]| stdout(divvy().args(words).output().unwrap());
+    assert_eq!(help(&["help"]), help(&["--help"]));
+    assert_eq!(help(&["help", "prepare"]), help(&["prepare", "--help"]));
+    assert_eq!(help(&["help", "mig", "apply"]), help(&["mig", "apply", "--help"]));
+    assert!(mistake(&["help", "prepar"]).contains("'prepare'"));
+}
+
+#[test]
+fn commands_of_other_tools_lead_to_those_here() {
+    for (word, meant) in [
+        ("ls", "'claims'"),
+        ("list", "'status'"),
+        ("ps", "'claims'"),
+        ("rm", "'release'"),
+        ("delete", "'release'"),
+        ("create", "'prepare'"),
+    ] {
+        let said = mistake(&[word]);
+        assert!(said.contains(meant), "{said}");
+    }
+}
+
+#[test]
+fn names_of_cdi_devices_are_understood() {
+    let node = node::create(&["--gpu", "H100-80GB", "--mig", "on"]);
+    let answer = |words: &[&str]| stdout(node.divvy().args(words).output().unwrap());
+    let plain = answer(&["plan", "mig:1g.10gb"]);
+    for name in ["mig-1g.10gb", "divvy/gpu=mig-1g.10gb", "divvy/gpu=0:mig-1g.10gb"] {
+        assert_eq!(answer(&["plan", name]), plain, "{name}");
+    }
+    answer(&["prepare", "--claim", "m", "divvy/gpu=mig-1g.10gb"]);
+    answer(&["release", "divvy/claim=m"]);
+    assert_eq!(answer(&["claims"]), "no claims\n");
+    let said = node.divvy().args(["plan", "mig:1g.10g"]).output().unwrap();
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(said.contains("a right one: mig:1g.10gb\n"), "{said}");
+    let said = node.divvy().args(["plan", "divvy/gpu=mig-1g"]).output().unwrap();
+    assert_eq!(said.status.code(), Some(2));
+}
