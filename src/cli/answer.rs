@@ -77,7 +77,6 @@ impl Failure {
     }
 }
 
-/// Any error of the rooms below is a plain failure; usage and refusals are told apart where they arise.
 /// A failure for programs, where the command has no document of its own for it.
 #[derive(Serialize)]
 struct Document<'a> {
@@ -100,6 +99,7 @@ impl Failure {
     }
 }
 
+/// Any error of the rooms below is a plain failure; usage and refusals are told apart where they arise.
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Failure {
         Failure::new(Exit::Failed, error)
@@ -149,28 +149,48 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
     fitted(rows, terminal::columns())
 }
 
+/// The same, without the last column where a terminal has no room for it.
+pub(super) fn table_with_spare(rows: &[Vec<String>]) -> String {
+    let room = terminal::columns();
+    let width = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    let whole = fitted(rows, room);
+    if room.is_none_or(|room| width(&whole) <= room) {
+        return whole;
+    }
+    let fewer: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.split_last().map_or_else(Vec::new, |(_, fewer)| fewer.to_vec()))
+        .collect();
+    fitted(&fewer, room)
+}
+
 /// What stands between two columns.
 const GAP: &str = "  ";
-/// No column is made narrower than this.
-const NARROWEST: usize = 10;
 
-/// The table in so many columns: the widest ones are broken into several lines until it fits.
+/// The table in so many columns: the widest ones are broken into several lines until it fits. What is one word is
+/// left whole even if the table is wider then: half a UUID, id or path is of no use to who copies it.
 fn fitted(rows: &[Vec<String>], room: Option<usize>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
+    let widest = |column: usize, measure: fn(&str) -> usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        cells.map(|cell| measure(cell)).max().unwrap_or(0)
     };
-    let mut widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut widths: Vec<usize> =
+        (0..columns).map(|column| widest(column, |cell| cell.chars().count())).collect();
+    let words: Vec<usize> = (0..columns).map(|column| widest(column, longest_word)).collect();
     let gaps = GAP.len() * columns.saturating_sub(1);
     while room.is_some_and(|room| widths.iter().sum::<usize>() + gaps > room) {
-        let widest = widths.iter_mut().max_by_key(|width| **width);
-        match widest.filter(|width| **width > NARROWEST) {
+        let breakable = widths.iter_mut().zip(&words).filter(|(width, word)| **width > **word);
+        match breakable.map(|(width, _)| width).max() {
             Some(width) => *width -= 1,
             None => break,
         }
     }
     rows.iter().map(|row| lines(row, &widths)).collect()
+}
+
+fn longest_word(cell: &str) -> usize {
+    cell.split(' ').map(|word| word.chars().count()).max().unwrap_or(0)
 }
 
 /// One row, on as many lines as its longest cell takes.
@@ -190,28 +210,42 @@ fn lines(row: &[String], widths: &[usize]) -> String {
     text
 }
 
-/// A cell in lines of a width, broken between words where that can be, else anywhere.
-fn broken(cell: &str, width: usize) -> Vec<String> {
+/// A text in lines of a width, broken between words only.
+fn broken(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in cell.split_inclusive(' ') {
+    for word in text.split_inclusive(' ') {
         let length = word.trim_end().chars().count();
+        let used = lines.last().map_or(0, |line| line.chars().count());
         if used > 0 && used + length > width {
             lines.push(String::new());
-            used = 0;
         }
-        for letter in word.chars() {
-            if used == width && letter != ' ' {
-                lines.push(String::new());
-                used = 0;
-            }
-            if let (true, Some(line)) = (used < width, lines.last_mut()) {
-                line.push(letter);
-                used += 1;
-            }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(word);
         }
     }
-    lines
+    lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// A line that may be longer than a terminal is wide: what follows its first line is indented by `indent`.
+pub(super) fn wrapped(line: &str, indent: usize) -> String {
+    wrapped_in(line, indent, terminal::columns())
+}
+
+fn wrapped_in(line: &str, indent: usize, room: Option<usize>) -> String {
+    let Some(room) = room else { return format!("{line}\n") };
+    let (mut text, mut used) = (String::new(), 0);
+    for word in line.split_inclusive(' ') {
+        let length = word.trim_end().chars().count();
+        if used > indent && length > 0 && used + length > room {
+            text.truncate(text.trim_end().len());
+            text.push_str(&format!("\n{:indent$}", ""));
+            used = indent;
+        }
+        text.push_str(word);
+        used += word.chars().count();
+    }
+    text.truncate(text.trim_end().len());
+    text + "\n"
 }
 
 #[cfg(test)]
@@ -230,16 +264,25 @@ mod tests {
 
     #[test]
     fn a_table_fits_its_terminal() {
-        let rows = [vec!["job".to_owned(), "mig:3g.40gb and more".to_owned(), "x".repeat(30)]];
-        for room in [32, 40, 50, 60] {
+        let rows =
+            [vec!["job".to_owned(), "mig:3g.40gb and more of it".to_owned(), "x".repeat(30)]];
+        for room in [48, 52, 60] {
             let text = fitted(&rows, Some(room));
             assert!(text.lines().all(|line| line.chars().count() <= room), "{room}:\n{text}");
-            assert_eq!(text.matches('x').count(), 30, "{text}");
-            for word in ["job", "mig:3g.40", "more"] {
+            for word in ["job", "mig:3g.40gb", "more", &"x".repeat(30)] {
                 assert!(text.contains(word), "{text}");
             }
         }
-        // Below what can be read it is wider than the terminal.
-        assert!(fitted(&rows, Some(5)).lines().any(|line| line.len() > 5));
+        // What can't be broken without harm isn't.
+        let text = fitted(&rows, Some(20));
+        assert!(text.contains(&"x".repeat(30)) && text.contains("mig:3g.40gb"), "{text}");
+    }
+
+    #[test]
+    fn a_long_line_goes_on_under_itself() {
+        let line = "    seen: /run/divvy/claims is there, and so on";
+        assert_eq!(wrapped_in(line, 10, None), format!("{line}\n"));
+        let text = wrapped_in(line, 10, Some(32));
+        assert_eq!(text, "    seen: /run/divvy/claims is\n          there, and so on\n");
     }
 }

@@ -1,6 +1,6 @@
 //! `divvy doctor`.
 
-use super::answer::{Answer, AnswerArgs, Exit, Failure};
+use super::answer::{Answer, AnswerArgs, Exit, Failure, wrapped};
 use super::terminal;
 use crate::claim::store::Store;
 use crate::config::Config;
@@ -117,25 +117,27 @@ fn tell(report: &Report, verbose: bool, colour: bool) -> String {
     found.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.level));
     let mut text = String::new();
     for (check, finding) in &found {
-        text.push_str(&format!(
-            "{}: {} ({}, {})\n    seen: {}\n    mend: {}\n",
-            shown(finding.level, colour),
-            finding.what,
-            check.word(),
-            finding.name.word(),
-            finding.how,
-            finding.mend
-        ));
+        let (level, plain) = (shown(finding.level, colour), finding.level.word());
+        let rest = format!("{} ({}, {})", finding.what, check.word(), finding.name.word());
+        // Colours have no width.
+        let line = wrapped(&format!("{plain}: {rest}"), SAYS);
+        text.push_str(&line.replacen(plain, &level, 1));
+        text.push_str(&wrapped(&format!("    seen: {}", finding.how), SAYS));
+        text.push_str(&wrapped(&format!("    mend: {}", finding.mend), SAYS));
     }
     for checked in &report.checks {
         if let Some(why) = &checked.not_checked {
-            text.push_str(&format!("not checked: {}: {why}\n", checked.check.word()));
+            let line = format!("not checked: {}: {why}", checked.check.word());
+            text.push_str(&wrapped(&line, SAYS));
         } else if verbose || found.is_empty() {
             text.push_str(&in_order(checked));
         }
     }
     text
 }
+
+/// Where the words of `    seen: ` begin, and where a line goes on.
+const SAYS: usize = 10;
 
 fn shown(level: Level, colour: bool) -> String {
     let number = match level {
@@ -148,5 +150,6 @@ fn shown(level: Level, colour: bool) -> String {
 }
 
 fn in_order(checked: &Checked) -> String {
-    format!("{:7} {}: {}\n", checked.level.word(), checked.check.word(), checked.says)
+    let line = format!("{:7} {}: {}", checked.level.word(), checked.check.word(), checked.says);
+    wrapped(&line, SAYS)
 }

@@ -1,13 +1,13 @@
 //! `divvy prepare`.
 
-use super::answer::{Answer, AnswerArgs, Exit, Failure, table};
+use super::answer::{Answer, AnswerArgs, Exit, Failure, table_with_spare};
 use super::cdi;
 use super::machine::{self, Machine, RequestArgs, WaitArgs};
 use super::plan;
 use super::print;
 use super::release::release_exit;
 use crate::claim::{ClaimId, Owner};
-use crate::config::{Asker, Config};
+use crate::config::{Asker, Config, Enforced};
 use crate::host::Host;
 use crate::ops::grant::Grant;
 use crate::ops::prepare::{Ask, PrepareError, prepare};
@@ -106,16 +106,22 @@ fn tell(grant: &Grant) -> String {
         format!("claim {}: give a container the CDI device {}\n", grant.claim, grant.cdi);
     let rows = grant.devices.iter().map(|device| {
         let share = device.profile.as_deref().unwrap_or("whole GPU");
-        let enforced = device.enforced;
         vec![
             device.request.clone(),
             share.to_owned(),
             device.mig.as_ref().unwrap_or(&device.gpu).clone(),
-            format!("memory: {}", enforced.memory),
-            format!("compute: {}", enforced.compute),
+            enforced(device.enforced),
         ]
     });
-    let heading = ["REQUEST", "DEVICE", "UUID", "ENFORCED BY", ""].map(str::to_owned).to_vec();
-    text.push_str(&table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>()));
+    let heading = ["REQUEST", "DEVICE", "UUID", "ENFORCED BY"].map(str::to_owned).to_vec();
+    text.push_str(&table_with_spare(&std::iter::once(heading).chain(rows).collect::<Vec<_>>()));
     text
+}
+
+/// One word where it is the same for both.
+fn enforced(by: Enforced) -> String {
+    match by.memory == by.compute {
+        true => by.memory.to_string(),
+        false => format!("memory: {}, compute: {}", by.memory, by.compute),
+    }
 }

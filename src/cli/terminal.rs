@@ -2,11 +2,16 @@
 
 use std::io::IsTerminal;
 
-/// The terminal's columns; `None` where there is none, or it doesn't say.
+/// The terminal's columns, by COLUMNS where it doesn't say; `None` where there is none, or nobody says.
 pub(super) fn columns() -> Option<usize> {
     let stdout = std::io::stdout();
-    let size = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten();
-    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(&stdout).ok();
+    let says = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+    let told = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0);
+    says.or_else(told)
 }
 
 /// Colours are for terminals, and never where NO_COLOR asks for none (no-color.org).

@@ -36,12 +36,39 @@ fn colours_are_for_terminals_that_want_them() {
 #[test]
 fn tables_fit_the_terminal_and_stay_whole_in_a_pipe() {
     let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
-    let long = "a-claim-with-a-very-long-name-that-somebody-gave-it";
+    let long = "a-claim-with-a-very-long-name";
     site.prepare(long, &["mig:1g.10gb"]).done();
-    let Some(narrow) = at_terminal(&site, 50, "claims", &[]) else { return };
-    assert!(narrow.lines().all(|line| line.chars().count() <= 50), "{narrow}");
-    assert!(narrow.lines().count() > 2, "{narrow}");
+    let Some(narrow) = at_terminal(&site, 76, "claims", &[]) else { return };
+    assert!(narrow.lines().all(|line| line.chars().count() <= 76), "{narrow}");
+    assert!(narrow.lines().count() > 2 && narrow.contains(long), "{narrow}");
     assert!(site.divvy(&["claims"]).stdout.contains(long));
+}
+
+#[test]
+fn what_is_copied_from_a_terminal_is_whole() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
+    for (claim, request) in [("a", "mig:1g.10gb"), ("b", "mig:3g.40gb/time-slicing")] {
+        let words = format!("prepare --claim {claim} {request}");
+        let Some(said) = at_terminal(&site, 80, &words, &[]) else { return };
+        let granted = site.prepare(claim, &[request]).granted();
+        assert!(said.contains(&granted[0]), "{said}");
+        let table = said.lines().skip_while(|line| !line.starts_with("REQUEST"));
+        assert!(table.clone().all(|line| line.chars().count() <= 80), "{said}");
+        assert_eq!(table.count(), 2, "{said}");
+    }
+    let doctor = at_terminal(&site, 80, "doctor", &[("NO_COLOR", "1")]).unwrap();
+    // A path or a command may be longer than the line.
+    let fits = |line: &&str| line.chars().count() <= 80 || line.trim().len() > 60;
+    assert!(doctor.lines().filter(|line| !fits(line)).count() == 0, "{doctor}");
+    assert!(doctor.lines().any(|line| line.starts_with("          ")), "{doctor}");
+}
+
+#[test]
+fn columns_say_how_wide_a_terminal_is_that_doesn_t() {
+    let site = Site::new(&["--gpu", "H100-80GB"]);
+    let Some(told) = at_terminal(&site, 0, "doctor", &[("COLUMNS", "60")]) else { return };
+    let whole = at_terminal(&site, 0, "doctor", &[("COLUMNS", "")]).unwrap();
+    assert!(told.lines().count() > whole.lines().count(), "{told}\n{whole}");
 }
 
 #[test]
