@@ -2,10 +2,12 @@
 
 use super::answer::{Answer, AnswerArgs, Failure, table};
 use crate::claim::store::Store;
-use crate::claim::{Claim, Owner, Phase};
+use crate::claim::{Claim, Device, Owner, Part, Phase, Target};
 use crate::host::Host;
+use crate::inventory;
 use crate::refused::Refused;
 use clap::Args;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 #[derive(Debug, Args)]
@@ -18,25 +20,71 @@ pub(super) struct Claims {
 }
 
 pub(super) fn run(host: &Host, args: &Claims) -> Result<Answer, Failure> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     if args.refused {
         let all = Refused::all(host);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         return Ok(Answer::text(args.answer.render(&all, || tell_refused(&all, now))?));
     }
-    let claims = Store::look(host)?.claims()?;
-    Ok(Answer::text(args.answer.render(&claims, || tell(&claims))?))
+    let store = Store::look(host)?;
+    let claims = store.claims()?;
+    let devices = store.devices_of(&claims)?;
+    let table = || tell(&claims, &devices, &Indices::of(host, &devices), now);
+    Ok(Answer::text(args.answer.render(&claims, table)?))
 }
 
-fn tell(claims: &[Claim]) -> String {
+/// NVML's indices of GPUs by UUID.
+struct Indices(BTreeMap<String, u32>);
+
+impl Indices {
+    /// Of the GPUs that devices are on. A driver that doesn't answer keeps nobody from seeing who holds what.
+    fn of(host: &Host, devices: &[Device]) -> Indices {
+        let gpus: BTreeSet<&String> =
+            devices.iter().flat_map(|device| &device.targets).map(|target| &target.gpu).collect();
+        let nvml = (!gpus.is_empty()).then(|| inventory::open(host).ok()).flatten();
+        let index = |uuid: &String| nvml.as_ref()?.device_by_uuid(uuid).ok()?.index().ok();
+        Indices(gpus.into_iter().filter_map(|uuid| Some((uuid.clone(), index(uuid)?))).collect())
+    }
+
+    /// What a claim holds: `GPU 0`, `3g.40gb on GPU 0`.
+    fn target(&self, target: &Target) -> String {
+        let gpu = match self.0.get(&target.gpu) {
+            Some(index) => format!("GPU {index}"),
+            None => target.gpu.clone(),
+        };
+        match &target.mig {
+            Some(mig) => format!("{} on {gpu}", mig.profile),
+            None => gpu,
+        }
+    }
+
+    fn held(&self, claim: &Claim, devices: &[Device]) -> String {
+        let of_part = |part: &Part| devices.iter().find(|device| device.id == part.device);
+        let targets = claim.parts.iter().filter_map(of_part).flat_map(|device| &device.targets);
+        // A claim of several replicas names a device more than once.
+        let mut held: Vec<String> = Vec::new();
+        for target in targets.map(|target| self.target(target)) {
+            match held.last() {
+                Some(last) if *last == target => {}
+                _ => held.push(target),
+            }
+        }
+        if held.is_empty() { "-".to_owned() } else { held.join(", ") }
+    }
+}
+
+fn tell(claims: &[Claim], devices: &[Device], indices: &Indices, now: u64) -> String {
     if claims.is_empty() {
         return "no claims\n".to_owned();
     }
-    let heading = ["CLAIM", "PHASE", "REQUEST", "OWNER"].map(str::to_owned).to_vec();
+    let heading =
+        ["CLAIM", "PHASE", "REQUEST", "DEVICE", "AGE", "OWNER"].map(str::to_owned).to_vec();
     let rows = claims.iter().map(|claim| {
         vec![
             claim.id.to_string(),
             phase(claim.phase).to_owned(),
             claim.requests.to_string(),
+            indices.held(claim, devices),
+            age(now.saturating_sub(claim.created)),
             owner(&claim.owner),
         ]
     });
@@ -85,11 +133,15 @@ fn printable(text: &str) -> String {
 }
 
 fn ago(seconds: u64) -> String {
+    format!("{} ago", age(seconds))
+}
+
+fn age(seconds: u64) -> String {
     match seconds {
-        0..60 => format!("{seconds} s ago"),
-        60..3_600 => format!("{} min ago", seconds / 60),
-        3_600..86_400 => format!("{} h ago", seconds / 3_600),
-        _ => format!("{} d ago", seconds / 86_400),
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
     }
 }
 

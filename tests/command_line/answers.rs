@@ -74,6 +74,23 @@ fn a_layout_s_mig_device_is_offered_to_who_finds_no_room() {
 }
 
 #[test]
+fn claims_say_who_has_which_gpu_and_since_when() {
+    let site = Site::new(&["--gpu", "H100-80GB:2", "--mig", "on"]);
+    site.prepare("job", &["mig:3g.40gb @1"]).done();
+    let said = site.divvy(&["claims"]).done().stdout;
+    let mut lines = said.lines().map(|line| line.split("  ").map(str::trim));
+    let heading: Vec<&str> = lines.next().unwrap().filter(|cell| !cell.is_empty()).collect();
+    assert_eq!(heading, ["CLAIM", "PHASE", "REQUEST", "DEVICE", "AGE", "OWNER"]);
+    let row: Vec<&str> = lines.next().unwrap().filter(|cell| !cell.is_empty()).collect();
+    assert_eq!(row[3], "3g.40gb on GPU 1");
+    assert!(row[4].ends_with(" s"), "{said}");
+    // Without a driver its UUID stands for the GPU.
+    let mut blind = site.command(&["claims"]);
+    let said = stdout(blind.env("DIVVY_NVML_LIBRARY", "/nonexistent").output().unwrap());
+    assert!(said.contains("3g.40gb on GPU-"), "{said}");
+}
+
+#[test]
 fn releases_and_repairs_are_told_to_programs() {
     let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
     let json = |words: &[&str]| {
