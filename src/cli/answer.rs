@@ -3,6 +3,7 @@
 use super::terminal;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -142,6 +143,17 @@ impl AnswerArgs {
         }
         Ok(text)
     }
+}
+
+/// Writes a file that somebody names, whole or not at all. Its folder must be there: a mistyped one is not made.
+pub(super) fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.exists()) {
+        let (file, folder) = (file.display(), folder.display());
+        let message = format!("can't write {file}: there is no folder {folder}; make it first");
+        return Err(Failure::new(Exit::Failed, message));
+    }
+    Ok(cdi::write_atomically(file, text.as_bytes())?)
 }
 
 /// Lines of cells, each column as wide as its widest cell, as far as a terminal has room for that.

@@ -1,6 +1,6 @@
 //! `divvy import`.
 
-use super::answer::{Answer, Exit, Failure};
+use super::answer::{self, Answer, Exit, Failure};
 use crate::compat::device_plugin::{self, Choice, LABEL, MigStrategy};
 use crate::config::{Config, GpuEntry, SharedResource};
 use crate::document;
@@ -139,5 +139,5 @@ fn write(file: &Path, text: &str, force: bool) -> Result<(), Failure> {
         );
         return Err(Failure::new(Exit::Refused, message));
     }
-    Ok(cdi::write_atomically(file, text.as_bytes())?)
+    answer::write(file, text)
 }

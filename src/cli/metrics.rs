@@ -1,6 +1,6 @@
 //! `divvy metrics`.
 
-use super::answer::{Answer, Failure};
+use super::answer::{Answer, Failure, write};
 use crate::claim::store::Store;
 use crate::host::Host;
 use crate::metrics::{self, Format, Metrics};
@@ -39,7 +39,7 @@ pub(super) fn run(host: &Host, args: &MetricsArgs) -> Result<Answer, Failure> {
         None => Ok(Answer { text, notes }),
         Some(file) => {
             // The temporary file's name doesn't end in .prom: the collector passes over it.
-            cdi::write_atomically(file, text.as_bytes())?;
+            write(file, &text)?;
             Ok(Answer { text: String::new(), notes })
         }
     }

@@ -3,7 +3,7 @@
 use super::stdout;
 use crate::claims::site::Site;
 use serde_json::json;
-use std::fs::File;
+use std::fs::{self, File};
 
 #[test]
 fn a_configuration_that_is_named_must_be_there() {
@@ -126,4 +126,32 @@ fn what_is_in_use_is_told_on_stdout_as_an_answer() {
     assert_eq!(release.json()["in_use"][0]["pids"], json!([4711]));
     let said = site.reconcile().done().stdout;
     assert!(said.starts_with("claim job stays: "), "{said}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_not_made() {
+    let site = Site::new(&["--gpu", "H100-80GB"]);
+    let absent = site.node.dir().join("nope");
+    let file = absent.join("x.yaml");
+    let file = file.to_str().unwrap();
+    for words in [&["metrics", "--output-file", file][..], &["cdi", "generate", "--output", file]] {
+        let said = site.divvy(words).failed(1);
+        assert!(said.contains(&format!("there is no folder {}", absent.display())), "{said}");
+        assert!(!absent.exists());
+    }
+}
+
+#[test]
+fn a_generated_spec_is_told_and_so_is_one_that_engines_pass_over() {
+    let site = Site::new(&["--gpu", "H100-80GB"]);
+    let folder = site.node.dir().join("cdi");
+    fs::remove_dir(&folder).unwrap();
+    // Only the engines' folder is made.
+    let file = folder.join("all.yaml");
+    let said = site.divvy(&["cdi", "generate", "--output", file.to_str().unwrap()]).done().stderr;
+    assert!(said.contains(&format!("{} has 3 devices", file.display())), "{said}");
+    let mut generate = site.command(&["cdi", "generate", "--output", "out.txt"]);
+    let output = generate.current_dir(&folder).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("engines pass over out.txt"), "{said}");
 }

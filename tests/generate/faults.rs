@@ -81,6 +81,7 @@ fn nothing_is_left_or_read_in_the_folder_for_temporary_files() {
     assert_eq!(stderr(&output).matches("junk").count(), 0);
     assert_eq!(list(temporary.path()), ["junk.json"]);
     let file = node.dir().join("out/spec.yaml");
+    fs::create_dir(node.dir().join("out")).unwrap();
     let mut command = generate(&node);
     command.env("TMPDIR", temporary.path()).arg("--output").arg(&file);
     succeed(&mut command);

@@ -118,6 +118,8 @@ fn refresh_leaves_the_old_file_where_it_fails() {
 fn list_shows_what_engines_find() {
     let node = node();
     let folder = |name: &str| node.dir().join(name);
+    fs::create_dir(folder("etc")).unwrap();
+    fs::create_dir(folder("run")).unwrap();
     let write = |name: &str, vendor: &str| {
         let file = folder(name);
         let mut command = generate(&node);

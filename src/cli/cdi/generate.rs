@@ -1,7 +1,7 @@
 //! `divvy cdi generate`.
 
 use super::spec_args::SpecArgs;
-use crate::cli::answer::{Answer, Failure};
+use crate::cli::answer::{Answer, Failure, write};
 use crate::host::Host;
 use cdi::Format;
 use clap::{Args, ValueEnum};
@@ -32,14 +32,31 @@ pub(super) fn run(host: &Host, args: &Generate) -> Result<Answer, Failure> {
     let file = args.output.as_deref().filter(|path| *path != Path::new("-"));
     let text = args.format(file).encode(&generated.spec)?;
     let Some(file) = file else { return Ok(Answer { text, notes }) };
-    cdi::write_atomically(file, text.as_bytes())?;
-    if Format::of_path(file).is_none() && host.cdi_dirs.iter().any(|dir| file.starts_with(dir)) {
+    let in_cdi_folder = file.parent().is_some_and(|folder| is_one_of(folder, &host.cdi_dirs));
+    if in_cdi_folder {
+        cdi::write_atomically(file, text.as_bytes())?;
+    } else {
+        write(file, &text)?;
+    }
+    notes.push(match generated.spec.devices.len() {
+        1 => format!("divvy: {} has 1 device", file.display()),
+        n => format!("divvy: {} has {n} devices", file.display()),
+    });
+    if Format::of_path(file).is_none() && in_cdi_folder {
         notes.push(format!(
             "divvy: engines pass over {}: of a CDI folder they read files that end in .json or .yaml",
             file.display()
         ));
     }
     Ok(Answer { text: String::new(), notes })
+}
+
+/// Whether a folder is one of these, which need not be there, however it is named.
+fn is_one_of(folder: &Path, folders: &[PathBuf]) -> bool {
+    let same = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
+    // A bare file name lies in the current folder.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    same(folder).is_some_and(|own| folders.iter().any(|other| same(other).as_ref() == Some(&own)))
 }
 
 impl Generate {
