@@ -53,6 +53,11 @@ pub(super) fn remove(host: &Host, id: &ClaimId) -> Result<(), SpecFileError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => cdi::remove_interrupted(&path),
     };
+    let removed = match removed {
+        // Where a file stands in the folder's place there is nothing in it.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(()),
+        removed => removed,
+    };
     removed.map_err(|error| SpecFileError::Remove { path, error })
 }
 

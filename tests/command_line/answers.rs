@@ -155,3 +155,13 @@ fn a_generated_spec_is_told_and_so_is_one_that_engines_pass_over() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("engines pass over out.txt"), "{said}");
 }
+
+#[test]
+fn a_file_in_the_cdi_folder_s_place_keeps_nothing_from_being_undone() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
+    let folder = site.node.dir().join("cdi");
+    fs::remove_dir(&folder).unwrap();
+    fs::write(&folder, "").unwrap();
+    site.divvy(&["prepare", "--claim", "job", "mig:3g.40gb"]).failed(1);
+    assert_eq!(site.phases(), []);
+}
