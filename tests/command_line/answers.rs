@@ -165,3 +165,11 @@ fn a_file_in_the_cdi_folder_s_place_keeps_nothing_from_being_undone() {
     site.divvy(&["prepare", "--claim", "job", "mig:3g.40gb"]).failed(1);
     assert_eq!(site.phases(), []);
 }
+
+#[test]
+fn what_is_free_isn_t_told_where_mig_mode_is_off() {
+    let site = Site::new(&["--gpu", "H100-80GB"]);
+    let said = site.divvy(&["mig", "profiles"]).done().stdout;
+    let row: Vec<&str> = said.lines().nth(2).unwrap().split_whitespace().collect();
+    assert_eq!(row[6], "-", "{said}");
+}

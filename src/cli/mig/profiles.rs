@@ -31,20 +31,21 @@ fn tell(gpu: &GpuProfiles) -> String {
     if !gpu.profiles.is_empty() {
         let head = ["PROFILE", "COMPUTE", "SMS", "MEMORY", "MOST", "FREE", "PLACEMENTS"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.extend(gpu.profiles.iter().map(row));
+        rows.extend(gpu.profiles.iter().map(|profile| row(profile, gpu.mig == Some(true))));
         text.push_str(&table(&rows));
     }
     text
 }
 
-fn row(row: &ProfileRow) -> Vec<String> {
+/// What is free is told where MIG mode is on: how much could be made elsewhere is another question.
+fn row(row: &ProfileRow, on: bool) -> Vec<String> {
     vec![
         row.name.to_string(),
         row.slices.to_string(),
         row.multiprocessors.to_string(),
         format!("{} MiB", row.memory_mib),
         row.most.to_string(),
-        row.free.to_string(),
+        if on { row.free.to_string() } else { "-".to_owned() },
         places(&row.placements),
     ]
 }
