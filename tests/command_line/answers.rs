@@ -173,3 +173,13 @@ fn what_is_free_isn_t_told_where_mig_mode_is_off() {
     let row: Vec<&str> = said.lines().nth(2).unwrap().split_whitespace().collect();
     assert_eq!(row[6], "-", "{said}");
 }
+
+#[test]
+fn a_simulated_node_says_that_its_mps_is_none() {
+    let site = Site::new(&["--gpu", "H100-80GB"]);
+    for request in ["mps", "mps:threads=25"] {
+        let said = site.divvy(&["prepare", request]).failed(1);
+        assert!(said.contains("MPS isn't simulated on this node"), "{said}");
+        assert!(!said.contains("this driver's"), "{said}");
+    }
+}

@@ -50,7 +50,6 @@ const LIBRARIES: &[(&str, Option<u32>, bool)] = &[
 
 /// Programs that the node has in name only.
 const PROGRAMS: &[&str] = &[
-    "nvidia-cuda-mps-control",
     "nvidia-cuda-mps-server",
     "nvidia-debugdump",
     "nvidia-imex",
@@ -137,8 +136,19 @@ fn programs(root: &Path, binaries: &Binaries) -> Result<(), String> {
             format!("#!/bin/sh\necho '{name}: this node is simulated and has none' >&2\nexit 1\n");
         program(&folder.join(name), text)?;
     }
-    Ok(())
+    program(&folder.join("nvidia-cuda-mps-control"), NO_MPS)
 }
+
+/// As a client it answers as NVIDIA's does where no daemon runs; as the daemon it says why, and ends.
+const NO_MPS: &str = "\
+#!/bin/sh
+if [ \"$1\" = -f ]; then
+  echo \"nvidia-cuda-mps-control: MPS isn't simulated on this node; with NVIDIA's own program in this one's place it works\" >&2
+else
+  echo 'Cannot find MPS control daemon process'
+fi
+exit 1
+";
 
 /// A socket's file without a listener: a path too long for bind() does no harm.
 fn socket(path: &Path) -> Result<(), String> {
