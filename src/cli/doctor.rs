@@ -123,7 +123,11 @@ fn tell(report: &Report, verbose: bool, colour: bool) -> String {
         let line = wrapped(&format!("{plain}: {rest}"), SAYS);
         text.push_str(&line.replacen(plain, &level, 1));
         text.push_str(&wrapped(&format!("    seen: {}", finding.how), SAYS));
-        text.push_str(&wrapped(&format!("    mend: {}", finding.mend), SAYS));
+        // A line that begins with a dollar sign can be pasted, without it: it stays whole.
+        text.extend(finding.command.iter().map(|command| format!("    mend: $ {command}\n")));
+        let label = if finding.command.is_some() { "      " } else { "mend: " };
+        let advice = finding.advice.iter();
+        text.extend(advice.map(|advice| wrapped(&format!("    {label}{advice}"), SAYS)));
     }
     for checked in &report.checks {
         if let Some(why) = &checked.not_checked {

@@ -1,7 +1,9 @@
 //! The folders that engines read CDI specs from.
 
 use super::Judged;
+use super::cdi_files::{self, SpecFile, Writer};
 use super::finding::{Finding, Name};
+use super::mend::{self, Mend, advice, run};
 use crate::engines::{Engine, Found};
 use cdi::{Registry, Spec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +17,8 @@ const OF_CLAIM: &str = "divvy-claim_";
 pub struct CdiFolders {
     /// Folders.
     pub folders: Vec<PathBuf>,
-    /// Each file that could be read, with its version.
-    pub files: Vec<(PathBuf, String)>,
+    /// Each file that could be read.
+    pub files: Vec<SpecFile>,
     /// How many devices a container can get.
     pub devices: usize,
     /// Devices that several files of one folder define, with the files.
@@ -50,10 +52,7 @@ impl CdiFolders {
         let dropped = registry.errors().iter();
         CdiFolders {
             folders: folders.to_vec(),
-            files: files
-                .iter()
-                .map(|file| (file.path.clone(), file.spec.cdi_version.to_string()))
-                .collect(),
+            files: files.iter().map(|file| SpecFile::of(&file.path, &file.spec)).collect(),
             devices: registry.devices().count(),
             conflicts: conflicts.map(|one| (one.name.to_string(), one.files.clone())).collect(),
             shadowed: shadowed
@@ -69,13 +68,16 @@ impl CdiFolders {
                 .collect(),
         }
     }
+
+    fn file(&self, path: &Path) -> Option<&SpecFile> {
+        self.files.iter().find(|file| file.path == path)
+    }
 }
 
 /// Paths of the host that a spec wants and that aren't there: nodes, and what is mounted.
 fn missing(spec: &Spec) -> Vec<PathBuf> {
-    let of_devices = spec.devices.iter().map(|device| &device.container_edits);
     let mut paths = BTreeSet::new();
-    for edits in of_devices.chain([&spec.container_edits]) {
+    for edits in cdi_files::edits(spec) {
         // A node that says its own numbers is made from them, and needs none on the host.
         let nodes = edits.device_nodes.iter().filter(|node| node.major.is_none());
         paths
@@ -88,16 +90,16 @@ fn missing(spec: &Spec) -> Vec<PathBuf> {
 pub(super) fn judge(seen: &CdiFolders, engines: &[Found]) -> Judged {
     let mut findings: Vec<Finding> = conflicts(seen);
     findings.extend(seen.dropped.iter().map(|(file, why)| {
-        let file = file.display();
-        let mend = format!("divvy cdi validate {file} (says where), then mend or remove it");
+        let mend = run(format!("divvy cdi validate {}", mend::path(file)))
+            .but("says what is wrong in it, for whoever wrote it");
         Finding::new(
             Name::CdiDropped,
-            format!("engines drop {file}, with all its devices"),
+            format!("engines drop {}, with all its devices", file.display()),
             why,
             mend,
         )
     }));
-    findings.extend(seen.stale.iter().map(|(file, missing)| stale(file, missing)));
+    findings.extend(seen.stale.iter().map(|(file, missing)| stale(seen, file, missing)));
     findings.extend(too_new(seen, engines));
     findings.extend(claims_gone(&seen.claims_gone));
     findings.extend(shadowed(seen));
@@ -105,7 +107,7 @@ pub(super) fn judge(seen: &CdiFolders, engines: &[Found]) -> Judged {
         let folders: Vec<String> =
             seen.folders.iter().map(|dir| dir.display().to_string()).collect();
         let how = format!("there is no CDI device in {}", folders.join(" or "));
-        let mend = "divvy cdi refresh && divvy cdi refresh --requests";
+        let mend = run("divvy cdi refresh && divvy cdi refresh --requests");
         findings.push(Finding::new(Name::CdiNone, "engines know no GPU by CDI", how, mend));
     }
     let files = seen.files.len();
@@ -120,8 +122,8 @@ fn claims_gone(files: &[PathBuf]) -> Option<Finding> {
         1 => format!("{first} is of a claim that isn't there"),
         n => format!("{first} and {} more are of claims that aren't there", n - 1),
     };
-    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    let mend = format!("rm {}", files.join(" "));
+    let files: Vec<String> = files.iter().map(|file| mend::path(file)).collect();
+    let mend = run(format!("rm {}", files.join(" ")));
     Some(Finding::new(Name::CdiClaimGone, what, "divvy has no such claim", mend))
 }
 
@@ -132,8 +134,6 @@ fn conflicts(seen: &CdiFolders) -> Vec<Finding> {
         by_files.entry(files).or_default().push(name);
     }
     let finding = |(files, names): (&Vec<PathBuf>, Vec<&str>)| {
-        let listed: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-        let last = listed.last().cloned().unwrap_or_default();
         let more = match names.len() {
             0..=3 => String::new(),
             n => format!(" and {} more", n - 3),
@@ -142,28 +142,53 @@ fn conflicts(seen: &CdiFolders) -> Vec<Finding> {
         Finding::new(
             Name::CdiConflict,
             format!("no container gets {}{more}", names.join(", ")),
-            format!("{} define them", listed.join(" and ")),
-            format!("rm {last} (or another, so that one is left)"),
+            format!("{} define them", listed(files, " and ")),
+            one_is_left(seen, files),
         )
     };
     by_files.into_iter().map(finding).collect()
 }
 
-fn stale(file: &Path, missing: &[PathBuf]) -> Finding {
+fn listed(files: &[PathBuf], between: &str) -> String {
+    let listed: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    listed.join(between)
+}
+
+/// Which of the files may go. A command takes away what divvy wrote, and never the file that it keeps up itself;
+/// about others' files people decide.
+fn one_is_left(seen: &CdiFolders, files: &[PathBuf]) -> Mend {
+    let kept_up = |file: &&PathBuf| seen.file(file).is_some_and(SpecFile::kept_up);
+    let wrote = |file: &PathBuf| seen.file(file).map(|file| file.writer);
+    let Some(kept) = files.iter().find(kept_up) else {
+        return advice(format!(
+            "keep one of {}, move the others out of the folder, and stop what writes them",
+            listed(files, " and ")
+        ));
+    };
+    let others: Vec<&PathBuf> = files.iter().filter(|file| *file != kept).collect();
+    if others.iter().all(|file| wrote(file) == Some(Writer::Divvy)) {
+        let others: Vec<String> = others.into_iter().map(|file| mend::path(file)).collect();
+        return run(format!("rm {}", others.join(" ")))
+            .but(format!("leaves {}, which divvy cdi refresh keeps up", kept.display()));
+    }
+    let writer = match others.iter().any(|file| wrote(file) == Some(Writer::Toolkit)) {
+        true => " (nvidia-cdi-refresh.service of NVIDIA's toolkit, as a rule)",
+        false => "",
+    };
+    advice(format!(
+        "keep one of {}: divvy's own, {}, is kept up by divvy cdi refresh; move the others out of the folder, and stop what writes them{writer}",
+        listed(files, " and "),
+        kept.display()
+    ))
+}
+
+fn stale(seen: &CdiFolders, file: &Path, missing: &[PathBuf]) -> Finding {
     let first = missing.first().map(|path| path.display().to_string()).unwrap_or_default();
     let more = match missing.len() {
         0 | 1 => String::new(),
         n => format!(" and {} more", n - 1),
     };
-    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let mend = match name {
-        "divvy-gpu.json" => "divvy cdi refresh".to_owned(),
-        "divvy-requests.json" => "divvy cdi refresh --requests".to_owned(),
-        _ => format!(
-            "write it again: nvidia-ctk cdi generate --output {0}, or divvy cdi generate --output {0}",
-            file.display()
-        ),
-    };
+    let mend = seen.file(file).map_or_else(Mend::default, |file| file.written_anew(""));
     let what = format!("{} is out of date: containers that name its devices fail", file.display());
     Finding::new(Name::CdiStale, what, format!("it names {first}{more}, which isn't there"), mend)
 }
@@ -185,23 +210,16 @@ fn too_new(seen: &CdiFolders, engines: &[Found]) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     for (engine, limit) in limits {
-        for (file, version) in
-            seen.files.iter().filter(|(_, v)| number(v).is_some_and(|v| v >= limit))
-        {
+        for file in seen.files.iter().filter(|f| number(&f.version).is_some_and(|v| v >= limit)) {
+            let (word, (major, minor)) = (engine.engine.word(), limit);
             findings.push(Finding::new(
                 Name::CdiTooNew,
-                format!("{} drops {}, with all its devices", engine.shown(), file.display()),
+                format!("{} drops {}, with all its devices", engine.shown(), file.path.display()),
                 format!(
-                    "its cdiVersion is {version}, and this {} knows those before {}.{}.0",
-                    engine.engine.word(),
-                    limit.0,
-                    limit.1
+                    "its cdiVersion is {}, and this {word} knows those before {major}.{minor}.0",
+                    file.version
                 ),
-                format!(
-                    "divvy cdi generate --no-additional-gids --output {}, or update {}",
-                    file.display(),
-                    engine.engine.word()
-                ),
+                file.written_for(word, &format!("{major}.{minor}.0")),
             ));
         }
     }
@@ -216,5 +234,10 @@ fn shadowed(seen: &CdiFolders) -> Option<Finding> {
     };
     let what = format!("{name}{more} of {} has no effect", file.display());
     let how = format!("{} goes before it", by.display());
-    Some(Finding::new(Name::CdiShadowed, what, how, format!("rm {}", file.display())))
+    let mend = advice(format!(
+        "where that isn't meant, take one of {} and {} out of its folder",
+        file.display(),
+        by.display()
+    ));
+    Some(Finding::new(Name::CdiShadowed, what, how, mend))
 }

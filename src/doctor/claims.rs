@@ -1,6 +1,7 @@
 //! Claims and device records, and the administrator's configuration.
 
 use super::finding::{Finding, Name};
+use super::mend::{advice, run};
 use super::{Judged, Looked};
 use crate::claim::repair::Repair;
 use crate::claim::{Claim, Device, Owner, Phase};
@@ -24,8 +25,8 @@ pub struct Claims {
 }
 
 pub(super) fn judge(seen: &Claims, inventory: &Looked<Inventory>) -> Judged {
-    const MEND: &str =
-        "divvy reconcile (systemctl enable --now divvy-reconcile.timer does it each minute)";
+    let reconcile =
+        || run("divvy reconcile").but("divvy-reconcile.timer does it each minute, where it is on");
     let mut findings = Vec::new();
     for repair in &seen.repairs {
         findings.push(match repair {
@@ -33,11 +34,11 @@ pub(super) fn judge(seen: &Claims, inventory: &Looked<Inventory>) -> Judged {
                 let claim = seen.claims.iter().find(|claim| claim.id == *id);
                 let how = claim.map_or_else(String::new, |claim| why_dead(claim, &seen.now));
                 let what = format!("claim {id} holds devices for nobody");
-                Finding::new(Name::ClaimDead, what, how, MEND)
+                Finding::new(Name::ClaimDead, what, how, reconcile())
             }
             Repair::Retire(id) => {
                 let what = format!("device record {id} holds a device for nobody");
-                Finding::new(Name::RecordOrphan, what, "no claim names it", MEND)
+                Finding::new(Name::RecordOrphan, what, "no claim names it", reconcile())
             }
         });
     }
@@ -86,7 +87,7 @@ fn lost(seen: &Claims, inventory: &Inventory) -> Vec<Finding> {
                 claim.id
             ),
             "NVML doesn't list the GPU of its record",
-            format!("stop the container and divvy release --force {}", claim.id),
+            run(format!("divvy release --force {}", claim.id)).but("stop its container first"),
         )
     };
     current.filter(gone).map(finding).collect()
@@ -116,14 +117,14 @@ pub(super) fn judge_configuration(seen: &Configuration, inventory: &Looked<Inven
             let what = format!(
                 "{file} can't be read: no command and no hook does anything until it is right"
             );
-            let mend = format!("mend it: editor {file}");
+            let mend = advice(format!("edit {file}"));
             let wrong = Finding::new(Name::ConfigurationWrong, what, error, mend);
             return Judged { says, findings: vec![wrong] };
         }
     };
     let mut findings = Vec::new();
     let Ok(inventory) = inventory else { return Judged { says, findings } };
-    let mend = format!("editor {file}");
+    let mend = advice(format!("edit {file}"));
     for entry in &config.gpus {
         if !inventory.gpus.iter().any(|gpu| entry.gpus.matches(gpu)) {
             let named: Named = entry.gpus.to_string();
@@ -137,9 +138,9 @@ pub(super) fn judge_configuration(seen: &Configuration, inventory: &Looked<Inven
     if !managed && !inventory.gpus.is_empty() {
         let what =
             "divvy may change the MIG mode and the compute mode of no GPU: it uses what is there";
-        let mend = format!(
+        let mend = advice(format!(
             "add to {file}: gpus: [{{match: \"*\", managed: true, mig-mode: enable, compute-mode: exclusive}}]"
-        );
+        ));
         findings.push(Finding::new(
             Name::Unmanaged,
             what,

@@ -1,6 +1,7 @@
 //! The driver: kernel module, libraries, GPUs that answer.
 
 use super::finding::{Finding, Name};
+use super::mend::{Mend, advice, run};
 use super::{Judged, Looked};
 use crate::driver_files::{DriverFiles, Search};
 use crate::host::Host;
@@ -32,7 +33,7 @@ impl Driver {
     }
 }
 
-const RELOAD: &str = "modprobe -r nvidia-uvm nvidia-drm nvidia-modeset nvidia && modprobe nvidia (with no GPU process running), or reboot";
+const RELOAD: &str = "modprobe -r nvidia-uvm nvidia-drm nvidia-modeset nvidia && modprobe nvidia";
 
 pub(super) fn judge(driver: &Driver, inventory: &Looked<Inventory>) -> Judged {
     let mut findings = Vec::new();
@@ -40,23 +41,25 @@ pub(super) fn judge(driver: &Driver, inventory: &Looked<Inventory>) -> Judged {
     if driver.module.is_none() {
         let how = format!("{module} isn't there");
         let what = "the NVIDIA kernel module isn't loaded";
-        findings.push(Finding::new(Name::ModuleMissing, what, how, "modprobe nvidia"));
+        findings.push(Finding::new(Name::ModuleMissing, what, how, run("modprobe nvidia")));
     }
     findings.extend(driver.nvml.as_ref().err().and_then(|error| nvml(driver, error)));
     if let Some(libraries) = &driver.libraries {
         let what = "the driver's libraries don't go with its kernel module";
-        let mend = "install the driver's user-space packages of that version";
+        let mend = advice("install the driver's user-space packages of that version");
         findings.push(Finding::new(Name::LibrariesMissing, what, libraries, mend));
     }
     if let Ok(inventory) = inventory {
         for gpu in &inventory.unusable {
             let what = format!("GPU {} doesn't answer", gpu.index);
-            let mend = format!("nvidia-smi --gpu-reset -i {}, or reboot", gpu.index);
+            let mend = run(format!("nvidia-smi --gpu-reset -i {}", gpu.index))
+                .but("with no process on it; where that fails, reboot");
             findings.push(Finding::new(Name::GpuLost, what, &gpu.reason, mend));
         }
         if inventory.gpus.is_empty() && inventory.unusable.is_empty() {
             let what = "the driver has no GPU";
-            let mend = "lspci -d 10de: (shows whether there is one; one may be bound to vfio-pci)";
+            let mend = run("lspci -k -d 10de:")
+                .but("shows whether there is one, and what has it; it may be bound to vfio-pci");
             findings.push(Finding::new(Name::NoGpu, what, "NVML counts none", mend));
         }
     }
@@ -68,24 +71,26 @@ pub(super) fn judge(driver: &Driver, inventory: &Looked<Inventory>) -> Judged {
 
 fn nvml(driver: &Driver, error: &NvmlError) -> Option<Finding> {
     let finding =
-        |name, what: &str, mend: &str| Some(Finding::new(name, what, error.to_string(), mend));
+        |name, what: &str, mend: Mend| Some(Finding::new(name, what, error.to_string(), mend));
     match error {
         NvmlError::Library { .. } | NvmlError::NotNvml { .. } => finding(
             Name::LibraryMissing,
             "the driver's library libnvidia-ml.so.1 can't be loaded",
-            "install the driver's user-space packages, or name their root: divvy --driver-root DIR doctor",
+            advice(
+                "install the driver's user-space packages, or name their root with --driver-root",
+            ),
         ),
         NvmlError::VersionMismatch { .. } => finding(
             Name::VersionMismatch,
             "kernel module and libraries are of different drivers: every GPU container fails until they agree",
-            RELOAD,
+            run(RELOAD).but("with no process on any GPU; or reboot"),
         ),
         // Said already: a driver that isn't loaded doesn't answer.
         NvmlError::Call { .. } if driver.module.is_none() => None,
         NvmlError::Call { .. } => finding(
             Name::NvmlFails,
             "the driver doesn't answer",
-            "dmesg | grep -i nvrm (tells why)",
+            run("dmesg | grep -i nvrm").but("tells why"),
         ),
     }
 }
@@ -134,7 +139,9 @@ pub(super) fn judge_persistence(persistence: &Persistence) -> Judged {
                 "GPU {index} is initialised anew when its last user goes: starts are slow, and modes that were set may be forgotten"
             ),
             "its persistence mode is off, and there is no socket of nvidia-persistenced",
-            format!("systemctl enable --now nvidia-persistenced, or nvidia-smi -i {index} -pm 1"),
+            run("systemctl enable --now nvidia-persistenced").but(format!(
+                "where there is no such service: nvidia-smi -i {index} -pm 1, until the next boot"
+            )),
         )
     };
     let off = persistence.off.iter().filter(|_| !persistence.daemon);

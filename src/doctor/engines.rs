@@ -2,6 +2,7 @@
 
 use super::Judged;
 use super::finding::{Finding, Name};
+use super::mend::{self, advice, run};
 use crate::engines::{Engine, Found};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ pub(super) fn judge(engines: &[Found]) -> Judged {
     let mut findings: Vec<Finding> = engines.iter().flat_map(judge_one).collect();
     if engines.is_empty() {
         let how = "neither podman, dockerd, containerd nor crio is in /usr/bin, /usr/sbin, /usr/local/bin or /usr/local/sbin";
-        let mend = "install one: apt install podman";
+        let mend = advice("install one: podman, say");
         findings.push(Finding::new(Name::EngineNone, "no container engine is here", how, mend));
     }
     let shown: Vec<String> = engines.iter().map(Found::shown).collect();
@@ -21,14 +22,15 @@ fn judge_one(engine: &Found) -> Vec<Finding> {
     let configure = format!("divvy runtime configure --runtime {}", engine.engine.word());
     if let Some(problem) = &engine.problem {
         let what = format!("the configuration of {shown} can't be read");
-        let mend = "mend the file that it names";
+        let mend = advice("mend the file that it names");
         return vec![Finding::new(Name::EngineUnreadable, what, problem, mend)];
     }
     let mut findings = Vec::new();
     if !engine.knows_cdi {
         let what = format!("{shown} doesn't know CDI devices");
         let how = format!("{} --version", engine.program.display());
-        let mend = "update it: podman 4.1, Docker 25 and containerd 1.7 are the first that do";
+        let mend =
+            advice("update it: podman 4.1, Docker 25 and containerd 1.7 are the first that do");
         findings.push(Finding::new(Name::EngineOld, what, how, mend));
     } else if engine.cdi == Some(false) {
         let what = format!("CDI is off in {shown}: --device vendor/class=name fails");
@@ -38,7 +40,7 @@ fn judge_one(engine: &Found) -> Vec<Finding> {
             }
             _ => "enable_cdi isn't true, and before containerd 2.0 it is off by itself",
         };
-        findings.push(Finding::new(Name::EngineCdiOff, what, how, &configure));
+        findings.push(Finding::new(Name::EngineCdiOff, what, how, run(&configure)));
     }
     findings.extend(engine.missing.iter().map(|program| {
         let effect = match engine.engine {
@@ -49,7 +51,8 @@ fn judge_one(engine: &Found) -> Vec<Finding> {
             Name::EngineProgramMissing,
             format!("{shown} is told to start {}, and {effect}", program.display()),
             "its configuration names the program, and it isn't there",
-            format!("install divvy there, or {configure}"),
+            run(&configure)
+                .but("names the programs where they are; where divvy isn't installed, install it"),
         )
     }));
     if !engine.divvy {
@@ -57,7 +60,7 @@ fn judge_one(engine: &Found) -> Vec<Finding> {
             "{shown} isn't set up for divvy: requests are served when a container has been created already"
         );
         let how = "its configuration names neither divvy-hook nor divvy-runtime";
-        findings.push(Finding::new(Name::EngineWithoutDivvy, what, how, configure));
+        findings.push(Finding::new(Name::EngineWithoutDivvy, what, how, run(configure)));
     }
     findings
 }
@@ -106,7 +109,7 @@ pub(super) fn judge_legacy(legacy: &Legacy, engines: &[Found]) -> Judged {
             Name::LegacyHook,
             "the NVIDIA toolkit's hook gives whole GPUs to every container whose image sets NVIDIA_VISIBLE_DEVICES, beside what divvy gives",
             format!("{} starts it", file.display()),
-            format!("rm {}", file.display()),
+            run(format!("rm {}", mend::path(file))),
         )
     };
     let mut findings: Vec<Finding> = legacy.hooks.iter().map(hook).collect();
@@ -122,7 +125,10 @@ pub(super) fn judge_legacy(legacy: &Legacy, engines: &[Found]) -> Judged {
             Name::LegacyRuntime,
             format!("containers of {} that name no runtime get {name}, which gives GPUs by NVIDIA_VISIBLE_DEVICES", engine.shown()),
             format!("its configuration has {name} for the default runtime"),
-            format!("divvy runtime configure --runtime {} --set-as-default", engine.engine.word()),
+            run(format!(
+                "divvy runtime configure --runtime {} --set-as-default",
+                engine.engine.word()
+            )),
         )
     }));
     Judged { says: "no hook or default runtime of the NVIDIA toolkit".to_owned(), findings }

@@ -1,5 +1,6 @@
 //! What can be found, by name.
 
+use super::mend::Mend;
 use serde::{Serialize, Serializer};
 
 /// How bad something is.
@@ -40,8 +41,12 @@ pub struct Finding {
     pub what: String,
     /// How that is known.
     pub how: String,
-    /// The command that mends it, or what to do where no command does.
-    pub mend: String,
+    /// A command for a shell that mends it, or tells more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// What to do, where no command does it, and what to know of the command, where one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
 }
 
 impl Finding {
@@ -49,10 +54,10 @@ impl Finding {
         name: Name,
         what: impl Into<String>,
         how: impl Into<String>,
-        mend: impl Into<String>,
+        mend: Mend,
     ) -> Finding {
-        let (what, how, mend) = (what.into(), how.into(), mend.into());
-        Finding { name, level: name.level(), what, how, mend }
+        let Mend { command, advice } = mend;
+        Finding { name, level: name.level(), what: what.into(), how: how.into(), command, advice }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::claims::Claims;
 use super::finding::{Finding, Name};
+use super::mend::{advice, run};
 use super::{Judged, Looked};
 use crate::claim::Outcome;
 use crate::inventory::{Gpu, GpuInstance, Inventory};
@@ -19,7 +20,7 @@ pub(super) fn judge(inventory: &Inventory, claims: &Looked<Claims>) -> Judged {
                 Name::MigPending,
                 format!("MIG mode of GPU {} turns {to} with the next GPU reset, and divvy plans nothing on it until then", gpu.index),
                 "NVML has another pending mode than the current one",
-                format!("nvidia-smi --gpu-reset -i {} (with no process on it)", gpu.index),
+                run(format!("nvidia-smi --gpu-reset -i {}", gpu.index)).but("with no process on it"),
             ));
         }
         // Whose a device is can't be told without the records.
@@ -61,7 +62,7 @@ fn unclaimed(gpu: &Gpu, instance: &GpuInstance) -> Finding {
                 "GPU instance {id} ({name}) of GPU {index} has no compute instance: it holds slices, and nobody can use it"
             ),
             how,
-            format!("nvidia-smi mig -i {index} -gi {id} -dgi"),
+            run(format!("nvidia-smi mig -i {index} -gi {id} -dgi")),
         );
     }
     let uuids: Vec<&str> = instance.compute_instances.iter().map(|one| one.uuid.as_str()).collect();
@@ -72,9 +73,9 @@ fn unclaimed(gpu: &Gpu, instance: &GpuInstance) -> Finding {
             uuids.join(", ")
         ),
         how,
-        format!(
-            "divvy prepare exclusive @{} (to use it), or nvidia-smi mig -i {index} -gi {id} -dci && nvidia-smi mig -i {index} -gi {id} -dgi",
+        advice(format!(
+            "use it, divvy prepare 'exclusive @{}', or destroy it, nvidia-smi mig -i {index} -gi {id} -dci && nvidia-smi mig -i {index} -gi {id} -dgi",
             uuids.first().copied().unwrap_or_default()
-        ),
+        )),
     )
 }

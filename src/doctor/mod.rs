@@ -3,16 +3,19 @@
 //! Looking and judging are apart: each check has a struct of what was seen, a function that looks, and a pure one
 //! that judges. A check that can't look says why, and claims nothing.
 
+mod cdi_files;
 mod cdi_folders;
 mod claims;
 mod driver;
 mod engines;
 mod finding;
+mod mend;
 mod mig;
 mod mps;
 mod nodes;
 mod system;
 
+pub use cdi_files::{SpecFile, Writer};
 pub use cdi_folders::CdiFolders;
 pub use claims::{Claims, Configuration, Named};
 pub use driver::{Driver, Persistence};

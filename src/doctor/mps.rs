@@ -3,6 +3,7 @@
 use super::Judged;
 use super::claims::Claims;
 use super::finding::{Finding, Name};
+use super::mend::{self, advice, run};
 use crate::claim::{Device, Outcome, Owner, Phase, Purpose, Step};
 use crate::host::{Host, Liveness};
 use std::fs;
@@ -155,7 +156,7 @@ pub(super) fn judge(seen: &Mps) -> Judged {
                 pipe.display()
             ),
             "its control socket is there, and no process serves it",
-            format!("rm -r {}", folder.display()),
+            run(format!("rm -r {}", mend::path(folder))),
         )
     }));
     findings.extend(seen.dead.iter().map(|(pid, claims)| {
@@ -166,7 +167,7 @@ pub(super) fn judge(seen: &Mps) -> Judged {
                 "the control daemon of claim {claims} is gone: its containers can't use the GPU"
             ),
             format!("process {pid} doesn't run any more"),
-            format!("divvy release --force {claims}, then prepare it again"),
+            run(format!("divvy release --force {claims}")).but("then prepare it again"),
         )
     }));
     findings.extend(seen.other_uids.iter().map(|one| {
@@ -177,7 +178,7 @@ pub(super) fn judge(seen: &Mps) -> Judged {
                 one.container, one.uid, one.server
             ),
             format!("the uid of its first process is not that of claim {}", one.claim),
-            format!("prepare a claim for it with divvy prepare --uid {}", one.uid),
+            advice(format!("prepare a claim for it with divvy prepare --uid {}", one.uid)),
         )
     }));
     let plural = if own == 1 { "" } else { "s" };
@@ -186,7 +187,8 @@ pub(super) fn judge(seen: &Mps) -> Judged {
 
 fn foreign(daemon: &Daemon) -> Finding {
     let (pid, pipe) = (daemon.pid, daemon.pipe.display());
-    let quit = format!("echo quit | CUDA_MPS_PIPE_DIRECTORY={pipe} {PROGRAM}");
+    let folder = mend::path(&daemon.pipe);
+    let quit = run(format!("echo quit | CUDA_MPS_PIPE_DIRECTORY={folder} {PROGRAM}"));
     let how = format!("process {pid} serves {pipe}");
     if daemon.pipe == Path::new(DEFAULT) {
         let what = "an MPS control daemon on the default path captures every container that NVIDIA's toolkit gives a GPU, and CUDA on the host";

@@ -2,6 +2,7 @@
 
 use super::Judged;
 use super::finding::{Finding, Name};
+use super::mend::{self, run};
 use crate::host::Host;
 use crate::inventory::{Capabilities, Inventory};
 use std::collections::BTreeMap;
@@ -129,7 +130,7 @@ pub(super) fn judge(seen: &Nodes) -> Judged {
     if !seen.uvm {
         let what = "the kernel module nvidia-uvm isn't loaded: CUDA doesn't start in any container";
         let how = "/proc/devices doesn't name it";
-        findings.push(Finding::new(Name::UvmMissing, what, how, "nvidia-modprobe -c 0 -u"));
+        findings.push(Finding::new(Name::UvmMissing, what, how, run("nvidia-modprobe -c 0 -u")));
     }
     Judged { says: format!("{} nodes", seen.nodes.len()), findings }
 }
@@ -148,9 +149,9 @@ fn judge_node(node: &Node) -> Option<Finding> {
             ),
         };
         let how = format!("the driver has the device {major}:{minor}, and there is no node for it");
-        return Some(Finding::new(name, what, how, &node.maker));
+        return Some(Finding::new(name, what, how, run(&node.maker)));
     };
-    let mend = format!("rm {path} && {}", node.maker);
+    let mend = run(format!("rm {} && {}", mend::path(&node.path), node.maker));
     if found.device != Some(node.device) {
         let is = found.device.map_or_else(
             || "no character device".to_owned(),
@@ -171,7 +172,8 @@ fn judge_node(node: &Node) -> Option<Finding> {
             Name::NodeClosed,
             format!("{path} isn't open to users other than root: containers that run as one can't use it"),
             format!("its mode is {:04o}", found.mode),
-            format!("chmod {wanted:04o} {path} (for good: NVreg_DeviceFileMode=0666 of the module nvidia)"),
+            run(format!("chmod {wanted:04o} {}", mend::path(&node.path)))
+                .but("for good: NVreg_DeviceFileMode=0666 of the module nvidia"),
         )
     })
 }

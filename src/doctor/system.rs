@@ -2,6 +2,7 @@
 
 use super::Judged;
 use super::finding::{Finding, Name};
+use super::mend::{advice, run};
 use crate::engines::{Engine, Found};
 use std::fs;
 use std::path::Path;
@@ -54,7 +55,7 @@ pub(super) fn judge_cgroups(seen: &Cgroups, engines: &[Found]) -> Judged {
                 Name::CgroupHybrid,
                 "control groups of both versions are mounted: engines use version 1",
                 "/sys/fs/cgroup has devices and unified",
-                "boot with systemd.unified_cgroup_hierarchy=1",
+                advice("boot with systemd.unified_cgroup_hierarchy=1"),
             )],
         ),
         CgroupVersion::None => (
@@ -63,7 +64,7 @@ pub(super) fn judge_cgroups(seen: &Cgroups, engines: &[Found]) -> Judged {
                 Name::CgroupNone,
                 "no control groups are mounted: containers can't be kept to their devices",
                 "/sys/fs/cgroup has neither cgroup.controllers nor devices",
-                "mount -t cgroup2 none /sys/fs/cgroup",
+                run("mount -t cgroup2 none /sys/fs/cgroup"),
             )],
         ),
     };
@@ -75,7 +76,7 @@ pub(super) fn judge_cgroups(seen: &Cgroups, engines: &[Found]) -> Judged {
             Name::CgroupSystemd,
             format!("systemd keeps the devices of {}'s containers: what is opened to a running one is lost", engine.engine.word()),
             "cgroups are version 2 and the engine leaves them to systemd",
-            format!("divvy runtime configure --runtime {}", engine.engine.word()),
+            run(format!("divvy runtime configure --runtime {}", engine.engine.word())),
         )
     }));
     Judged { says: format!("{says}, {driver}"), findings }
@@ -122,7 +123,7 @@ pub(super) fn judge_security(seen: &Security) -> Judged {
             Name::SelinuxDevices,
             "SELinux keeps containers away from the host's device nodes",
             "it enforces, and its boolean container_use_devices is off",
-            "setsebool -P container_use_devices on",
+            run("setsebool -P container_use_devices on"),
         ));
     }
     if seen.apparmor_userns {
@@ -130,7 +131,8 @@ pub(super) fn judge_security(seen: &Security) -> Judged {
             Name::ApparmorUserns,
             "AppArmor keeps programs without a profile from making user namespaces: rootless containers may not start",
             "kernel.apparmor_restrict_unprivileged_userns is 1",
-            "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or install the engine's AppArmor profile",
+            run("sysctl kernel.apparmor_restrict_unprivileged_userns=0")
+                .but("until the next boot; or install the engine's AppArmor profile"),
         ));
     }
     Judged { says: format!("{selinux}, {apparmor}"), findings }
@@ -165,7 +167,7 @@ pub(super) fn judge_rootless(seen: &Rootless, engines: &[Found]) -> Judged {
     let mut findings = Vec::new();
     let off = |how: &str, mend: &str| {
         let what = "user namespaces are off: rootless containers can't start";
-        Finding::new(Name::UsernsOff, what, how, mend)
+        Finding::new(Name::UsernsOff, what, how, run(mend).but("until the next boot"))
     };
     if seen.namespaces == Some(0) {
         findings
@@ -179,7 +181,7 @@ pub(super) fn judge_rootless(seen: &Rootless, engines: &[Found]) -> Judged {
             Name::SubidNone,
             "no user has subordinate ids: rootless podman runs with one uid alone",
             "/etc/subuid has no line",
-            "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
+            advice("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, for each user that is to have them"),
         ));
     }
     let says = match seen.users {

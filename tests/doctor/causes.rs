@@ -129,14 +129,17 @@ fn nodes_and_mig() -> Vec<(&'static str, Cause)> {
     ]
 }
 
-/// A spec with one device, `vendor/class=name`.
-fn spec(version: &str, edits: &str) -> String {
+/// A spec of that kind with one device.
+pub(super) fn spec(version: &str, kind: &str, edits: &str) -> String {
     format!(
-        r#"{{"cdiVersion": "{version}", "kind": "example.com/gpu", "devices": [{{"name": "0", "containerEdits": {{{edits}}}}}]}}"#
+        r#"{{"cdiVersion": "{version}", "kind": "{kind}", "devices": [{{"name": "7", "containerEdits": {{{edits}}}}}]}}"#
     )
 }
 
-const ENV: &str = r#""env": ["A=b"]"#;
+pub(super) const ENV: &str = r#""env": ["A=b"]"#;
+pub(super) const GONE: &str =
+    r#""deviceNodes": [{"path": "/dev/nvidia7", "hostPath": "/nonexistent/nvidia7"}]"#;
+pub(super) const GPU: &str = "nvidia.com/gpu";
 
 fn cdi_folders() -> Vec<(&'static str, Cause)> {
     vec![
@@ -155,25 +158,23 @@ fn cdi_folders() -> Vec<(&'static str, Cause)> {
         }),
         ("cdi-dropped", |machine| {
             after(machine, |m| {
-                fs::write(m.cdi("other.json"), spec("0.5.0", r#""envs": []"#)).unwrap()
+                fs::write(m.cdi("other.json"), spec("0.5.0", GPU, r#""envs": []"#)).unwrap()
             })
         }),
         ("cdi-stale", |machine| {
-            let node =
-                r#""deviceNodes": [{"path": "/dev/nvidia7", "hostPath": "/nonexistent/nvidia7"}]"#;
-            after(machine, |m| fs::write(m.cdi("nvidia.json"), spec("0.5.0", node)).unwrap())
+            after(machine, |m| fs::write(m.cdi("nvidia.json"), spec("0.5.0", GPU, GONE)).unwrap())
         }),
         ("cdi-too-new", |machine| {
             after(machine, |m| {
                 m.engine("podman", "podman version 4.3.1");
-                fs::write(m.cdi("nvidia.json"), spec("0.7.0", ENV)).unwrap();
+                fs::write(m.cdi("nvidia.json"), spec("0.7.0", GPU, ENV)).unwrap();
             })
         }),
         ("cdi-claim-gone", |machine| {
             after(machine, |m| {
                 for name in ["divvy-claim_job.json", "divvy-claim_other.json"] {
-                    let one = spec("0.5.0", ENV)
-                        .replace(r#""name": "0""#, &format!(r#""name": "{name}""#));
+                    let one = spec("0.5.0", "divvy/claim", ENV)
+                        .replace(r#""name": "7""#, &format!(r#""name": "{name}""#));
                     fs::write(m.cdi(name), one).unwrap();
                 }
             })

@@ -88,20 +88,23 @@ impl Machine {
 
     /// Everything found, as lines, with what differs from run to run named.
     pub(super) fn found(&self, name: &str) -> Option<String> {
-        let report = self.report();
-        let checks = report["checks"].as_array().unwrap();
-        let mut found = checks.iter().flat_map(|check| check["findings"].as_array().unwrap());
-        let finding = found.find(|finding| finding["name"] == name)?;
+        let finding = self.findings().into_iter().find(|finding| finding["name"] == name)?;
         let part = |key: &str| finding[key].as_str().unwrap();
-        let text = format!(
-            "{} ({})\n  {}\n  seen: {}\n  mend: {}",
-            name,
-            part("level"),
-            part("what"),
-            part("how"),
-            part("mend")
-        );
+        let (level, what, how) = (part("level"), part("what"), part("how"));
+        let mut text = format!("{name} ({level})\n  {what}\n  seen: {how}");
+        for key in ["command", "advice"] {
+            if let Some(mend) = finding[key].as_str() {
+                text.push_str(&format!("\n  {key}: {mend}"));
+            }
+        }
         Some(self.masked(&text))
+    }
+
+    /// Every finding, as programs get it.
+    pub(super) fn findings(&self) -> Vec<Value> {
+        let report = self.report();
+        let checks = report["checks"].as_array().unwrap().iter();
+        checks.flat_map(|check| check["findings"].as_array().unwrap().clone()).collect()
     }
 
     /// Stdout and stderr, masked.

@@ -3,6 +3,7 @@
 mod book;
 mod causes;
 mod machine;
+mod mends;
 mod mps;
 
 use divvy::doctor::Name;
