@@ -40,11 +40,34 @@ pub(super) fn make_folder(path: &Path, mode: u32) -> Result<(), StoreError> {
 /// Checks that nobody else can write into a folder.
 pub(super) fn check_folder(path: &Path) -> Result<(), StoreError> {
     let metadata = failed(fs::symlink_metadata(path), "look at", path)?;
-    let mine = metadata.uid() == rustix::process::geteuid().as_raw();
-    if metadata.is_dir() && mine && metadata.mode() & 0o022 == 0 {
-        Ok(())
+    judge(
+        path,
+        metadata.is_dir(),
+        metadata.uid(),
+        metadata.mode(),
+        rustix::process::geteuid().as_raw(),
+    )
+}
+
+/// Whether a folder with that owner and mode may be trusted by the user `me`. A link is no folder, wherever it leads.
+pub(super) fn judge(
+    path: &Path,
+    is_folder: bool,
+    owner: u32,
+    mode: u32,
+    me: u32,
+) -> Result<(), StoreError> {
+    let path = path.to_owned();
+    if !is_folder {
+        Err(StoreError::NotFolder(path))
+    } else if owner == 0 && me != 0 {
+        Err(StoreError::NotPermitted(path))
+    } else if owner != me {
+        Err(StoreError::Owned { path, owner, me })
+    } else if mode & 0o022 != 0 {
+        Err(StoreError::Exposed(path))
     } else {
-        Err(StoreError::Exposed(path.to_owned()))
+        Ok(())
     }
 }
 

@@ -52,8 +52,24 @@ pub enum StoreError {
     /// A record can't be written.
     #[error(transparent)]
     Write(#[from] cdi::WriteError),
-    /// Somebody else could write claims.
-    #[error("{} can be written by others than its owner: divvy trusts what is in it, so it must not be (chmod go-w, and owned by root)", .0.display())]
+    /// The records are root's.
+    #[error("can't use {}: it is root's alone; run divvy as root", .0.display())]
+    NotPermitted(PathBuf),
+    /// Something else stands in a folder's place, a link among them.
+    #[error("can't use {}: it is not a folder; remove it, or name another with --state-dir", .0.display())]
+    NotFolder(PathBuf),
+    /// Somebody else could write claims: the owner.
+    #[error("can't use {}: it is owned by uid {owner}, and divvy trusts what is in it; chown it to uid {me}", path.display())]
+    Owned {
+        /// Which folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who divvy runs as.
+        me: u32,
+    },
+    /// Somebody else could write claims: a group, or anyone.
+    #[error("can't use {}: it can be written by others than its owner, and divvy trusts what is in it; chmod go-w it", .0.display())]
     Exposed(PathBuf),
     /// A record that can't be read: who holds what is not known, so nothing is given out.
     #[error("{} is not a record of this version of divvy ({error}): nothing is given out or taken back until it is repaired or, if nothing of it is in use, removed", path.display())]

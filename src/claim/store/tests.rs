@@ -88,7 +88,32 @@ fn a_folder_that_others_can_write_is_not_trusted() {
     );
     fs::remove_dir(host.state_dir.join("claims")).unwrap();
     std::os::unix::fs::symlink("/tmp", host.state_dir.join("claims")).unwrap();
-    assert!(matches!(Store::open(&host), Err(StoreError::Exposed(_))));
+    assert!(matches!(Store::open(&host), Err(StoreError::NotFolder(_))));
+}
+
+#[test]
+fn each_cause_of_distrust_is_told_apart() {
+    let told = |is_folder, owner, mode, me| {
+        let judged = files::judge(Path::new("/run/divvy"), is_folder, owner, mode, me);
+        judged.map_or_else(|error| error.to_string(), |()| "trusted".to_owned())
+    };
+    assert_eq!(told(true, 0, 0o755, 0), "trusted");
+    assert_eq!(told(true, 1000, 0o700, 1000), "trusted");
+    assert_eq!(
+        told(true, 0, 0o755, 1000),
+        "can't use /run/divvy: it is root's alone; run divvy as root"
+    );
+    assert_eq!(
+        told(false, 0, 0o777, 0),
+        "can't use /run/divvy: it is not a folder; remove it, or name another with --state-dir"
+    );
+    for (owner, me) in [(1000, 0), (1000, 1001)] {
+        let told = told(true, owner, 0o700, me);
+        assert!(told.contains("is owned by uid 1000") && told.ends_with(&format!("uid {me}")));
+    }
+    for mode in [0o775, 0o757, 0o777] {
+        assert!(told(true, 0, mode, 0).contains("can be written by others"), "{mode:o}");
+    }
 }
 
 #[test]
