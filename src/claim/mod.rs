@@ -10,6 +10,7 @@
 
 mod device;
 mod id;
+mod lost;
 mod owner;
 pub mod repair;
 mod step;
@@ -19,6 +20,7 @@ pub(crate) mod tests;
 
 pub use device::{Device, MigTarget, Purpose, Target};
 pub use id::{ClaimId, DeviceId, InvalidClaimId};
+pub use lost::lost_devices;
 pub use owner::{ContainerRef, Owner};
 pub use step::{Before, Entry, Outcome, Step};
 

@@ -1,13 +1,14 @@
 //! `divvy claims`.
 
 use super::answer::{Answer, AnswerArgs, Failure, table};
+use super::machine::{Together, together};
 use crate::claim::store::Store;
-use crate::claim::{Claim, Device, Owner, Part, Phase, Target};
+use crate::claim::{Claim, Device, Owner, Part, Phase, Target, lost_devices};
 use crate::host::Host;
-use crate::inventory;
+use crate::inventory::{self, Gpu};
 use crate::refused::Refused;
 use clap::Args;
-use std::collections::{BTreeMap, BTreeSet};
+use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 #[derive(Debug, Args)]
@@ -25,65 +26,94 @@ pub(super) fn run(host: &Host, args: &Claims) -> Result<Answer, Failure> {
         let all = Refused::all(host);
         return Ok(Answer::text(args.answer.render(&all, || tell_refused(&all, now))?));
     }
+    let (claims, notes) = look(host)?;
+    Ok(Answer { text: args.answer.render(&claims, || tell(&claims, now))?, notes })
+}
+
+/// A claim, and what of it is gone.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    claim: Claim,
+    /// `GPU-…` and `MIG-…` that it holds and that the driver doesn't have any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<String>,
+    /// `GPU 0`, `3g.40gb on GPU 0`.
+    #[serde(skip)]
+    held: String,
+}
+
+/// The claims are read whatever the driver does; without it, whether a device is gone can't be told.
+fn look(host: &Host) -> Result<(Vec<Shown>, Vec<String>), Failure> {
     let store = Store::look(host)?;
     let claims = store.claims()?;
-    let devices = store.devices_of(&claims)?;
-    let table = || tell(&claims, &devices, &Indices::of(host, &devices), now);
-    Ok(Answer::text(args.answer.render(&claims, table)?))
-}
-
-/// NVML's indices of GPUs by UUID.
-struct Indices(BTreeMap<String, u32>);
-
-impl Indices {
-    /// Of the GPUs that devices are on. A driver that doesn't answer keeps nobody from seeing who holds what.
-    fn of(host: &Host, devices: &[Device]) -> Indices {
-        let gpus: BTreeSet<&String> =
-            devices.iter().flat_map(|device| &device.targets).map(|target| &target.gpu).collect();
-        let nvml = (!gpus.is_empty()).then(|| inventory::open(host).ok()).flatten();
-        let index = |uuid: &String| nvml.as_ref()?.device_by_uuid(uuid).ok()?.index().ok();
-        Indices(gpus.into_iter().filter_map(|uuid| Some((uuid.clone(), index(uuid)?))).collect())
+    if claims.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
     }
-
-    /// What a claim holds: `GPU 0`, `3g.40gb on GPU 0`.
-    fn target(&self, target: &Target) -> String {
-        let gpu = match self.0.get(&target.gpu) {
-            Some(index) => format!("GPU {index}"),
-            None => target.gpu.clone(),
-        };
-        match &target.mig {
-            Some(mig) => format!("{} on {gpu}", mig.profile),
-            None => gpu,
+    let seen = inventory::open(host).map_err(Failure::from);
+    match seen.and_then(|nvml| together(&nvml, &store)) {
+        Ok(seen) => Ok((marked(&seen), Vec::new())),
+        Err(failure) => {
+            let note = format!("divvy: lost devices aren't marked: {}", failure.message);
+            let devices = store.devices_of(&claims)?;
+            let unmarked = |claim| {
+                let held = held(&claim, &devices, &[]);
+                Shown { claim, lost: Vec::new(), held }
+            };
+            Ok((claims.into_iter().map(unmarked).collect(), vec![note]))
         }
-    }
-
-    fn held(&self, claim: &Claim, devices: &[Device]) -> String {
-        let of_part = |part: &Part| devices.iter().find(|device| device.id == part.device);
-        let targets = claim.parts.iter().filter_map(of_part).flat_map(|device| &device.targets);
-        // A claim of several replicas names a device more than once.
-        let mut held: Vec<String> = Vec::new();
-        for target in targets.map(|target| self.target(target)) {
-            match held.last() {
-                Some(last) if *last == target => {}
-                _ => held.push(target),
-            }
-        }
-        if held.is_empty() { "-".to_owned() } else { held.join(", ") }
     }
 }
 
-fn tell(claims: &[Claim], devices: &[Device], indices: &Indices, now: u64) -> String {
+fn marked(seen: &Together) -> Vec<Shown> {
+    let shown = |claim: &Claim| {
+        let lost = lost_devices(claim, &seen.devices, &seen.inventory);
+        let lost = lost.into_iter().map(str::to_owned).collect();
+        let held = held(claim, &seen.devices, &seen.inventory.gpus);
+        Shown { claim: claim.clone(), lost, held }
+    };
+    seen.claims.iter().map(shown).collect()
+}
+
+fn held(claim: &Claim, devices: &[Device], gpus: &[Gpu]) -> String {
+    let of_part = |part: &Part| devices.iter().find(|device| device.id == part.device);
+    let targets = claim.parts.iter().filter_map(of_part).flat_map(|device| &device.targets);
+    // A claim of several replicas names a device more than once.
+    let mut held: Vec<String> = Vec::new();
+    for target in targets.map(|target| name(target, gpus)) {
+        match held.last() {
+            Some(last) if *last == target => {}
+            _ => held.push(target),
+        }
+    }
+    if held.is_empty() { "-".to_owned() } else { held.join(", ") }
+}
+
+/// By NVML's index where the driver tells it, else by the UUID.
+fn name(target: &Target, gpus: &[Gpu]) -> String {
+    let gpu = match gpus.iter().find(|gpu| gpu.uuid == target.gpu) {
+        Some(gpu) => format!("GPU {}", gpu.index),
+        None => target.gpu.clone(),
+    };
+    match &target.mig {
+        Some(mig) => format!("{} on {gpu}", mig.profile),
+        None => gpu,
+    }
+}
+
+fn tell(claims: &[Shown], now: u64) -> String {
     if claims.is_empty() {
         return "no claims\n".to_owned();
     }
     let heading =
         ["CLAIM", "PHASE", "REQUEST", "DEVICE", "AGE", "OWNER"].map(str::to_owned).to_vec();
-    let rows = claims.iter().map(|claim| {
+    let rows = claims.iter().map(|Shown { claim, lost, held }| {
+        let lost = if lost.is_empty() { "" } else { ", lost" };
         vec![
             claim.id.to_string(),
-            phase(claim.phase).to_owned(),
+            format!("{}{lost}", phase(claim.phase)),
             claim.requests.to_string(),
-            indices.held(claim, devices),
+            held.clone(),
             age(now.saturating_sub(claim.created)),
             owner(&claim.owner),
         ]

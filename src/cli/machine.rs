@@ -3,11 +3,12 @@
 use super::answer::{AnswerArgs, Exit, Failure, Form};
 use super::progress;
 use crate::claim::store::{Store, StoreError};
+use crate::claim::{Claim, Device};
 use crate::compat::dra;
 use crate::config::{Asker, Config};
 use crate::document::{self, FileError};
 use crate::host::Host;
-use crate::inventory;
+use crate::inventory::{self, Inventory, Scope};
 use crate::nvml::Session;
 use crate::plan::Refusal;
 use crate::request::{ListError, Request, RequestError, Requests};
@@ -56,6 +57,32 @@ impl<'a> Machine<'a> {
 
     pub(super) fn config(&self) -> Result<Config, Failure> {
         Ok(Config::load(&self.host.config)?)
+    }
+}
+
+/// Records, and the node that they are about.
+pub(super) struct Together {
+    pub(super) inventory: Inventory,
+    pub(super) claims: Vec<Claim>,
+    pub(super) devices: Vec<Device>,
+}
+
+/// How often the node is looked at whose claims change meanwhile.
+const LOOKS: u32 = 3;
+
+/// Reads both as they are at one moment, without a lock: a device that is made between the two looks would seem lost.
+pub(super) fn together(nvml: &Session, store: &Store) -> Result<Together, Failure> {
+    let mut before = store.devices()?;
+    let mut looks = 1;
+    loop {
+        let inventory = inventory::read(nvml, Scope::Full)?;
+        let claims = store.claims()?;
+        let devices = store.devices()?;
+        if devices == before || looks == LOOKS {
+            return Ok(Together { inventory, claims, devices });
+        }
+        before = devices;
+        looks += 1;
     }
 }
 

@@ -1,10 +1,9 @@
 //! `divvy status`.
 
 use super::answer::{Answer, AnswerArgs, Failure};
-use super::machine::Machine;
+use super::machine::{Machine, together};
 use super::terminal;
 use crate::host::Host;
-use crate::inventory::{self, Scope};
 use crate::status::{Status, Style, draw};
 use clap::Args;
 
@@ -16,10 +15,8 @@ pub(super) struct StatusArgs {
 
 pub(super) fn run(host: &Host, args: &StatusArgs) -> Result<Answer, Failure> {
     let machine = Machine::look(host)?;
-    let inventory = inventory::read(machine.node().nvml, Scope::Full)?;
-    let claims = machine.store.claims()?;
-    let devices = machine.store.devices_of(&claims)?;
-    let status = Status::of(&inventory, &claims, &devices);
+    let seen = together(machine.node().nvml, &machine.store)?;
+    let status = Status::of(&seen.inventory, &seen.claims, &seen.devices);
     Ok(Answer::text(args.answer.render(&status, || draw(&status, style()))?))
 }
 

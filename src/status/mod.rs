@@ -6,7 +6,7 @@ mod tests;
 
 pub use picture::{Style, draw};
 
-use crate::claim::{Claim, Device, Owner, Phase, Purpose, Target};
+use crate::claim::{Claim, Device, Owner, Phase, Purpose, Target, lost_devices};
 use crate::inventory::{Gpu, GpuInstance, Inventory, Placement, Unusable};
 use crate::request::MpsLimits;
 use serde::Serialize;
@@ -20,6 +20,23 @@ pub struct Status {
     pub gpus: Vec<GpuStatus>,
     /// The GPUs that don't.
     pub unusable: Vec<Unusable>,
+    /// The claims whose GPU or MIG device is gone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<LostClaim>,
+}
+
+/// A claim that holds what isn't there any more, until its owner ends.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LostClaim {
+    /// The claim.
+    pub claim: String,
+    /// What was asked for.
+    pub requests: String,
+    /// The container that has it, where one has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// What is gone: `GPU-…`, `MIG-…`.
+    pub devices: Vec<String>,
 }
 
 /// A GPU and what it is used for.
@@ -89,17 +106,37 @@ pub struct Holder {
 impl Status {
     /// Puts together what was read.
     pub fn of(inventory: &Inventory, claims: &[Claim], devices: &[Device]) -> Status {
-        let gpus = inventory.gpus.iter().map(|gpu| gpu_status(gpu, claims, devices));
+        let gpus = inventory.gpus.iter().map(|gpu| gpu_status(gpu, inventory, claims, devices));
         Status {
             driver_version: inventory.driver_version.clone(),
             gpus: gpus.collect(),
             unusable: inventory.unusable.clone(),
+            lost: claims.iter().filter_map(|claim| lost(claim, devices, inventory)).collect(),
         }
     }
 }
 
-fn gpu_status(gpu: &Gpu, claims: &[Claim], devices: &[Device]) -> GpuStatus {
-    let here: Vec<&Device> = devices.iter().filter(|device| device.on_gpu(&gpu.uuid)).collect();
+fn lost(claim: &Claim, devices: &[Device], inventory: &Inventory) -> Option<LostClaim> {
+    let lost = lost_devices(claim, devices, inventory);
+    (!lost.is_empty()).then(|| LostClaim {
+        claim: claim.id.to_string(),
+        requests: claim.requests.to_string(),
+        container: container(claim),
+        devices: lost.into_iter().map(str::to_owned).collect(),
+    })
+}
+
+fn container(claim: &Claim) -> Option<String> {
+    match &claim.owner {
+        Owner::Container { container, .. } => Some(container.id.clone()),
+        Owner::Caller | Owner::Start { .. } => None,
+    }
+}
+
+fn gpu_status(gpu: &Gpu, inventory: &Inventory, claims: &[Claim], devices: &[Device]) -> GpuStatus {
+    // What is lost stands in a list of its own: another tool's instance may have its place by now.
+    let stands = |device: &&Device| device.on_gpu(&gpu.uuid) && device.lost(inventory).is_empty();
+    let here: Vec<&Device> = devices.iter().filter(stands).collect();
     let whole = |target: &Target| target.gpu == gpu.uuid && target.mig.is_none();
     let whole = here
         .iter()
@@ -152,10 +189,7 @@ fn sharing(device: &Device, claims: &[Claim]) -> Sharing {
         parts.map(|part| Holder {
             claim: claim.id.to_string(),
             phase: claim.phase,
-            container: match &claim.owner {
-                Owner::Container { container, .. } => Some(container.id.clone()),
-                Owner::Caller | Owner::Start { .. } => None,
-            },
+            container: container(claim),
             limits: part.limits,
         })
     });

@@ -1,6 +1,6 @@
 //! Draws a status for a terminal.
 
-use super::{GpuStatus, Holder, InstanceStatus, Sharing, Status};
+use super::{GpuStatus, Holder, InstanceStatus, LostClaim, Sharing, Status};
 use crate::claim::{Phase, Purpose};
 use std::fmt::Write;
 
@@ -35,11 +35,26 @@ pub fn draw(status: &Status, style: Style) -> String {
         text.push_str("\n\n");
     }
     if text.is_empty() {
-        text.push_str("The driver sees no GPU.\n");
+        text.push_str("The driver sees no GPU.\n\n");
+    }
+    for claim in &status.lost {
+        text.push_str(&paint(&fit(&lost(claim), style.width), Tone::Foreign, style));
+        text.push('\n');
     }
     text.truncate(text.trim_end().len());
     text.push('\n');
     text
+}
+
+/// A claim that stands nowhere in the picture, since what it holds is gone.
+fn lost(claim: &LostClaim) -> String {
+    let holder = claim
+        .container
+        .as_ref()
+        .map(|container| format!("  container {}", container.chars().take(12).collect::<String>()));
+    let holder = holder.unwrap_or_default();
+    let devices = claim.devices.join(", ");
+    format!("lost  {}  {}{holder}  {devices} is gone", claim.claim, claim.requests)
 }
 
 fn gpu_lines(gpu: &GpuStatus, style: Style) -> String {

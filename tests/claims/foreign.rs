@@ -64,3 +64,39 @@ fn a_compute_mode_of_the_administrator_stands() {
         assert_eq!(site.picture(), before);
     }
 }
+
+#[test]
+fn a_claim_whose_mig_device_somebody_destroyed_is_shown_as_lost() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--managed"]);
+    let made = site.prepare("job", &["mig:3g.40gb"]).done().granted();
+    site.prepare("other", &["mig:1g.10gb"]).done();
+    let lost = || {
+        let claims = site.divvy(&["claims", "--output", "json"]).done().json();
+        claims.as_array().unwrap().iter().map(|claim| claim["lost"].clone()).collect::<Vec<_>>()
+    };
+    assert!(lost().iter().all(serde_json::Value::is_null), "{:?}", lost());
+    site.node.change("mig", &["0", "destroy", &site.instance("job")]);
+    // With the device gone, and with another tool's in its place: the driver uses ids again, and so the UUID.
+    for other_tool in [false, true] {
+        if other_tool {
+            site.node.change("mig", &["0", "create", "2g.20gb"]);
+        }
+        assert_eq!(lost()[0], serde_json::json!(made));
+        assert!(lost()[1].is_null());
+        let claims = site.divvy(&["claims"]).done().stdout;
+        assert!(claims.contains("granted, lost") && claims.contains("granted  "), "{claims}");
+        let status = site.divvy(&["status", "--output", "json"]).done().json();
+        assert_eq!(status["lost"].as_array().unwrap().len(), 1);
+        assert_eq!(status["lost"][0]["claim"], "job");
+        let drawn = site.divvy(&["status"]).done().stdout;
+        assert!(drawn.contains(&format!("lost  job  mig:3g.40gb  {} is gone", made[0])), "{drawn}");
+        assert_eq!(drawn.contains("foreign"), other_tool, "{drawn}");
+    }
+    // It ends with its owner, and nothing of the other tool's is undone.
+    site.release("job").done();
+    assert!(site.node.change("show", &[]).contains("2g.20gb"));
+    assert_eq!(
+        site.divvy(&["status", "--output", "json"]).done().json()["lost"],
+        serde_json::json!(null)
+    );
+}

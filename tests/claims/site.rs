@@ -110,6 +110,19 @@ impl Site {
         claims.map(|claim| (text(&claim["id"]), text(&claim["phase"]))).collect()
     }
 
+    /// The id of the GPU instance that was made for a claim.
+    pub(crate) fn instance(&self, claim: &str) -> String {
+        let state = self.node.host().state_dir;
+        let read =
+            |path: PathBuf| serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap();
+        let record = read(state.join(format!("claims/{claim}.json")));
+        let device = record["parts"][0]["device"].as_str().unwrap().to_owned();
+        let device = read(state.join(format!("devices/{device}.json")));
+        let steps = device["steps"].as_array().unwrap();
+        let id = steps.iter().find_map(|step| step["outcome"]["gpu-instance"].as_u64());
+        id.unwrap().to_string()
+    }
+
     /// All that a claim could change: instances and modes, records, CDI files, capability nodes, daemons.
     pub(crate) fn picture(&self) -> BTreeSet<String> {
         let shown = self.node.change("show", &[]);
