@@ -41,9 +41,23 @@ pub fn name(id: &ClaimId) -> String {
 
 /// Writes the file that lets engines give the claim's devices to containers.
 pub(super) fn write(host: &Host, id: &ClaimId, edits: ContainerEdits) -> Result<(), SpecFileError> {
+    Ok(cdi::write_atomically(&path(host, id), text(id, edits)?.as_bytes())?)
+}
+
+/// Whether the file is there and says that.
+pub(super) fn is_as(
+    host: &Host,
+    id: &ClaimId,
+    edits: &ContainerEdits,
+) -> Result<bool, SpecFileError> {
+    let text = text(id, edits.clone())?;
+    Ok(fs::read(path(host, id)).is_ok_and(|there| there == text.as_bytes()))
+}
+
+fn text(id: &ClaimId, edits: ContainerEdits) -> Result<String, SpecFileError> {
     let device = cdi::Device::new(id.as_str().parse()?, edits);
     let spec = Spec::new(KIND.parse()?, vec![device], ContainerEdits::default());
-    Ok(cdi::write_atomically(&path(host, id), cdi::Format::Json.encode(&spec)?.as_bytes())?)
+    Ok(cdi::Format::Json.encode(&spec)?)
 }
 
 /// Removes it, if it is there, or what a preparation that died while writing it left.

@@ -32,6 +32,24 @@ fn the_same_request_again_gives_the_same_grant() {
 }
 
 #[test]
+fn the_same_request_again_writes_a_file_that_is_gone() {
+    let site = mig_site();
+    let file = site.node.host().cdi_dirs[0].join("divvy-claim_job.json");
+    site.prepare("job", &["mig:1g.5gb"]).done();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let before = site.picture();
+    type Change = fn(&std::path::Path) -> std::io::Result<()>;
+    let changes: [Change; 2] =
+        [|file| std::fs::remove_file(file), |file| std::fs::write(file, "{}")];
+    for change in changes {
+        change(&file).unwrap();
+        site.prepare("job", &["mig:1g.5gb"]).done();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        site.same(&before, "prepare");
+    }
+}
+
+#[test]
 fn looking_leaves_nothing_behind() {
     let site = mig_site();
     let state = site.node.host().state_dir;

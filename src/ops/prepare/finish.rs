@@ -80,6 +80,25 @@ fn make(
     Ok(grant)
 }
 
+/// Writes the CDI file of a claim that is there, where somebody removed it or it is as an older hook needed it.
+pub(super) fn name_again(
+    node: &Node,
+    store: &Store,
+    claim: &Claim,
+    grant: &Grant,
+    patience: Duration,
+) -> Result<(), PrepareError> {
+    if claim.owner != Owner::Caller || spec_file::is_as(node.host, &claim.id, &grant.edits)? {
+        return Ok(());
+    }
+    // Under the lock, for a release removes the file once the claim says that it has begun.
+    let _lock = store.lock(patience)?;
+    if store.claim(&claim.id)?.as_ref() == Some(claim) {
+        spec_file::write(node.host, &claim.id, grant.edits.clone())?;
+    }
+    Ok(())
+}
+
 /// Lets a daemon that the claim joins give as much as its most demanding claim may have.
 fn raise_limits(node: &Node, device: &Device, limits: &MpsLimits) -> Result<(), ShareError> {
     let Some(folder) = device.daemon_folder() else { return Ok(()) };

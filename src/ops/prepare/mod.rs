@@ -105,7 +105,9 @@ fn try_until_settled(
     loop {
         match begin::begin(node, store, config, ask, &mut attempt)? {
             Begun::Ready(claim) => {
-                return Ok(Settled::Found(grant::of(node, store, ask.hook.as_ref(), &claim)?));
+                let grant = grant::of(node, store, ask.hook.as_ref(), &claim)?;
+                finish::name_again(node, store, &claim, &grant, attempt.left())?;
+                return Ok(Settled::Found(grant));
             }
             Begun::Worked(claim) => finish::await_worker(store, &claim, attempt.left())?,
             Begun::Dead(ids) => {
