@@ -5,8 +5,8 @@ use super::terminal;
 use crate::claim::store::Store;
 use crate::config::Config;
 use crate::doctor::{
-    CdiFolders, Cgroups, Check, Checked, Claims, Configuration, Driver, Finding, Legacy, Level,
-    Mps, Nodes, Persistence, Report, Rootless, Security, Seen,
+    CdiFolders, Cgroups, Check, Checked, Claims, Configuration, Driver, Fabric, Finding, Legacy,
+    Level, Mps, Nodes, Persistence, Report, Rootless, Security, Seen, StateDir, Units,
 };
 use crate::engines;
 use crate::host::Host;
@@ -58,9 +58,11 @@ fn look(host: &Host, wrong: Option<String>, root: &Path) -> Seen {
     let ids = claims.as_ref().ok().map(|claims| {
         claims.claims.iter().map(|claim| claim.id.to_string()).collect::<BTreeSet<String>>()
     });
-    let persistence = match (&session, &inventory) {
-        (Ok(session), Ok(inventory)) => Persistence::look(host, session, inventory),
-        (Err(_), _) | (_, Err(_)) => Err(NO_DRIVER.to_owned()),
+    let (persistence, fabric) = match (&session, &inventory) {
+        (Ok(session), Ok(inventory)) => {
+            (Persistence::look(host, session, inventory), Fabric::look(session, inventory))
+        }
+        (Err(_), _) | (_, Err(_)) => (Err(NO_DRIVER.to_owned()), Err(NO_DRIVER.to_owned())),
     };
     let config = match wrong {
         Some(error) => Err(error),
@@ -70,13 +72,16 @@ fn look(host: &Host, wrong: Option<String>, root: &Path) -> Seen {
         driver: Driver::look(host, &session),
         nodes: with_inventory(&|inventory| Nodes::look(host, inventory)),
         persistence,
-        cdi: CdiFolders::look(&host.cdi_dirs, ids.as_ref()),
+        fabric,
+        cdi: CdiFolders::look(root, &host.cdi_dirs, ids.as_ref()),
         engines: engines::look(root),
         legacy: Legacy::look(root),
         cgroups: Cgroups::look(root),
         security: Security::look(root),
         rootless: Rootless::look(root),
         mps: claims.as_ref().map_err(Clone::clone).and_then(|claims| Mps::look(host, root, claims)),
+        state: StateDir::look(host),
+        units: Units::look(root),
         claims,
         configuration: Configuration {
             file: host.config.clone(),

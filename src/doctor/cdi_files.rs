@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub(super) const GPU: &str = "nvidia.com/gpu";
 /// The kind of requests.
 pub(super) const REQUEST: &str = "divvy/gpu";
+/// The kind of prepared claims.
+const CLAIM: &str = "divvy/claim";
 /// What NVIDIA's toolkit starts in containers' hooks.
 const OF_TOOLKIT: [&str; 3] = ["nvidia-ctk", "nvidia-cdi-hook", "nvidia-container-toolkit"];
 
@@ -34,6 +36,12 @@ pub enum Writer {
     Toolkit,
     /// Somebody else, or nobody knows.
     Other,
+}
+
+/// Whether a program is one of NVIDIA's toolkit.
+pub(super) fn is_of_toolkit(program: &Path) -> bool {
+    let name = program.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| OF_TOOLKIT.contains(&name))
 }
 
 /// All edits of a spec: each device's, and the spec's own.
@@ -67,6 +75,16 @@ impl SpecFile {
         SpecFile { path: path.to_owned(), version, kind, writer }
     }
 
+    /// Whether containers get GPUs by it: all of a kind, or shares.
+    pub(super) fn of_gpus(&self) -> bool {
+        self.kind == GPU || (self.writer == Writer::Divvy && self.kind != CLAIM)
+    }
+
+    /// Whether another tool gives out GPUs by it.
+    pub(super) fn foreign(&self) -> bool {
+        self.kind == GPU && self.writer != Writer::Divvy
+    }
+
     /// Whether `divvy cdi refresh` keeps it up.
     pub(super) fn kept_up(&self) -> bool {
         let known = ["divvy-gpu.json", "divvy-requests.json"];
@@ -97,6 +115,9 @@ impl SpecFile {
             ("divvy-gpu.json", ..) => run(format!("divvy cdi refresh{options}")),
             (name, _, Writer::Divvy) if name.starts_with("divvy-resource_") => {
                 run(format!("divvy cdi refresh{options}"))
+            }
+            (_, CLAIM, _) => {
+                advice("divvy prepare with the same --claim and requests writes it anew")
             }
             (_, REQUEST, _) => run(format!("divvy cdi generate --requests --output {file}")),
             (_, GPU, Writer::Divvy) => run(format!("divvy cdi generate{options} --output {file}")),

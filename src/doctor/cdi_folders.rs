@@ -1,9 +1,9 @@
 //! The folders that engines read CDI specs from.
 
-use super::Judged;
 use super::cdi_files::{self, SpecFile, Writer};
 use super::finding::{Finding, Name};
 use super::mend::{self, Mend, advice, run};
+use super::{Judged, Level, Seen, below};
 use crate::engines::{Engine, Found};
 use cdi::{Registry, Spec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,20 +31,29 @@ pub struct CdiFolders {
     pub stale: Vec<(PathBuf, Vec<PathBuf>)>,
     /// Files of claims that aren't there.
     pub claims_gone: Vec<PathBuf>,
+    /// The claims that have a file.
+    pub claims: BTreeSet<String>,
+    /// Files by which another tool gives GPUs to containers.
+    pub foreign: Vec<PathBuf>,
 }
 
 impl CdiFolders {
-    /// Looks at them. `claims` are those that there are; `None` where that isn't known.
-    pub fn look(folders: &[PathBuf], claims: Option<&BTreeSet<String>>) -> CdiFolders {
+    /// Looks at them. What they name lies below `root`. `claims` are those that there are; `None` where that isn't
+    /// known.
+    pub fn look(root: &Path, folders: &[PathBuf], claims: Option<&BTreeSet<String>>) -> CdiFolders {
         let registry = Registry::load(folders);
         let gone = |path: &Path| {
-            let name = path.file_name()?.to_str()?;
-            let claim = name.strip_prefix(OF_CLAIM)?.strip_suffix(".json")?;
+            let claim = claim_of(path)?;
             claims.map(|claims| !claims.contains(claim))
         };
         let files = registry.files();
+        let known: Vec<SpecFile> =
+            files.iter().map(|file| SpecFile::of(&file.path, &file.spec)).collect();
+        let serves = |file: &&SpecFile| registry.devices().any(|(_, by, _)| by.path == file.path);
+        let foreign = known.iter().filter(|file| file.foreign()).filter(serves);
+        let foreign = foreign.map(|file| file.path.clone()).collect();
         let stale = files.iter().filter(|file| gone(&file.path) != Some(true)).filter_map(|file| {
-            let missing = missing(&file.spec);
+            let missing = missing(root, &file.spec);
             (!missing.is_empty()).then(|| (file.path.clone(), missing))
         });
         let conflicts = registry.conflicts().iter();
@@ -52,7 +61,7 @@ impl CdiFolders {
         let dropped = registry.errors().iter();
         CdiFolders {
             folders: folders.to_vec(),
-            files: files.iter().map(|file| SpecFile::of(&file.path, &file.spec)).collect(),
+            files: known,
             devices: registry.devices().count(),
             conflicts: conflicts.map(|one| (one.name.to_string(), one.files.clone())).collect(),
             shadowed: shadowed
@@ -66,6 +75,12 @@ impl CdiFolders {
                 .filter(|path| gone(path) == Some(true))
                 .cloned()
                 .collect(),
+            claims: files
+                .iter()
+                .filter_map(|file| claim_of(&file.path))
+                .map(str::to_owned)
+                .collect(),
+            foreign,
         }
     }
 
@@ -74,8 +89,13 @@ impl CdiFolders {
     }
 }
 
-/// Paths of the host that a spec wants and that aren't there: nodes, and what is mounted.
-fn missing(spec: &Spec) -> Vec<PathBuf> {
+/// The claim whose file that is, by its name.
+fn claim_of(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()?.strip_prefix(OF_CLAIM)?.strip_suffix(".json")
+}
+
+/// Paths of the host that a spec wants and that aren't there: nodes, what is mounted, and programs of hooks.
+fn missing(root: &Path, spec: &Spec) -> Vec<PathBuf> {
     let mut paths = BTreeSet::new();
     for edits in cdi_files::edits(spec) {
         // A node that says its own numbers is made from them, and needs none on the host.
@@ -83,11 +103,14 @@ fn missing(spec: &Spec) -> Vec<PathBuf> {
         paths
             .extend(nodes.map(|node| PathBuf::from(node.host_path.as_ref().unwrap_or(&node.path))));
         paths.extend(edits.mounts.iter().map(|mount| PathBuf::from(&mount.host_path)));
+        paths.extend(edits.hooks.iter().map(|hook| PathBuf::from(&hook.path)));
     }
-    paths.into_iter().filter(|path| path.is_absolute() && !path.exists()).collect()
+    let missing = |path: &PathBuf| path.is_absolute() && !below::exists(root, path);
+    paths.into_iter().filter(missing).collect()
 }
 
-pub(super) fn judge(seen: &CdiFolders, engines: &[Found]) -> Judged {
+pub(super) fn judge(all: &Seen) -> Judged {
+    let (seen, engines) = (&all.cdi, &all.engines);
     let mut findings: Vec<Finding> = conflicts(seen);
     findings.extend(seen.dropped.iter().map(|(file, why)| {
         let mend = run(format!("divvy cdi validate {}", mend::path(file)))
@@ -103,16 +126,65 @@ pub(super) fn judge(seen: &CdiFolders, engines: &[Found]) -> Judged {
     findings.extend(too_new(seen, engines));
     findings.extend(claims_gone(&seen.claims_gone));
     findings.extend(shadowed(seen));
-    if seen.devices == 0 && findings.is_empty() {
-        let folders: Vec<String> =
-            seen.folders.iter().map(|dir| dir.display().to_string()).collect();
-        let how = format!("there is no CDI device in {}", folders.join(" or "));
-        let mend = run("divvy cdi refresh && divvy cdi refresh --requests");
+    findings.extend(seen.foreign.iter().map(|file| foreign(all, file)));
+    if !seen.files.iter().any(SpecFile::of_gpus) {
+        let how = format!("no file in {} has a GPU's devices", listed(&seen.folders, " or "));
+        let mend = run("divvy cdi refresh");
         findings.push(Finding::new(Name::CdiNone, "engines know no GPU by CDI", how, mend));
     }
+    findings.extend(requests_none(all));
     let files = seen.files.len();
     let plural = if files == 1 { "" } else { "s" };
     Judged { says: format!("{} devices in {files} file{plural}", seen.devices), findings }
+}
+
+/// Where containers are meant to ask for shares, they need names to ask by.
+fn requests_none(all: &Seen) -> Option<Finding> {
+    let mut files = all.cdi.files.iter();
+    let gpus = all.inventory.as_ref().is_ok_and(|inventory| !inventory.gpus.is_empty());
+    if !gpus || files.any(|file| file.kind == cdi_files::REQUEST) {
+        return None;
+    }
+    let set_up = all.engines.iter().find(|engine| engine.divvy);
+    let how = match (set_up, &all.configuration.config) {
+        (Some(engine), _) => format!("{} is set up for divvy", engine.shown()),
+        (None, _) if all.manages() => "the configuration manages GPUs".to_owned(),
+        (None, Ok(config)) if !config.shares.is_empty() => {
+            "the configuration has shares".to_owned()
+        }
+        (None, _) => return None,
+    };
+    let kind = cdi_files::REQUEST;
+    let what = format!("no container can ask for a share: engines know no {kind} device");
+    let how = format!("{how}, and no CDI file has a device of that kind");
+    Some(Finding::new(Name::RequestsNone, what, how, run("divvy cdi refresh --requests")))
+}
+
+/// Whose GPUs are given out beside the claims, which is a choice where divvy keeps no GPU.
+fn foreign(all: &Seen, path: &Path) -> Finding {
+    let file = path.display();
+    let tool = match all.cdi.file(path).map(|file| file.writer) {
+        Some(Writer::Toolkit) => "NVIDIA's toolkit (nvidia-cdi-refresh.service, as a rule)",
+        _ => "another tool",
+    };
+    let refuses = match (all.cdi.folders.last(), path.parent()) {
+        (Some(folder), Some(parent)) if folder == parent => {
+            ", and divvy cdi refresh refuses while it is there"
+        }
+        _ => "",
+    };
+    let finding = Finding::new(
+        Name::CdiForeign,
+        format!(
+            "containers that name devices of {file} get whole GPUs beside divvy's claims{refuses}"
+        ),
+        format!("{tool} wrote it, and its kind is {}", cdi_files::GPU),
+        advice(
+            "keep it, and let containers name divvy/gpu devices alone; or stop what writes it (systemctl disable --now nvidia-cdi-refresh.path nvidia-cdi-refresh.service), take it out of the folder, and divvy cdi refresh",
+        ),
+    );
+    let matters = all.manages() || all.units.keeps_specs();
+    if matters { finding } else { finding.only(Level::Note) }
 }
 
 /// One for all of them: where something went wrong once, it went wrong often.
@@ -188,7 +260,10 @@ fn stale(seen: &CdiFolders, file: &Path, missing: &[PathBuf]) -> Finding {
         0 | 1 => String::new(),
         n => format!(" and {} more", n - 1),
     };
-    let mend = seen.file(file).map_or_else(Mend::default, |file| file.written_anew(""));
+    let mut mend = seen.file(file).map_or_else(Mend::default, |file| file.written_anew(""));
+    if mend.command.is_some() && missing.iter().any(|path| cdi_files::is_of_toolkit(path)) {
+        mend = mend.but("or install NVIDIA's toolkit again, whose program is missing");
+    }
     let what = format!("{} is out of date: containers that name its devices fail", file.display());
     Finding::new(Name::CdiStale, what, format!("it names {first}{more}, which isn't there"), mend)
 }

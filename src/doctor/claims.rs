@@ -1,14 +1,13 @@
 //! Claims and device records, and the administrator's configuration.
 
 use super::finding::{Finding, Name};
-use super::mend::{advice, run};
-use super::{Judged, Looked};
+use super::mend::{self, advice, run};
+use super::{CdiFolders, Judged, Looked};
 use crate::claim::repair::Repair;
-use crate::claim::{Claim, Device, Owner, Phase};
+use crate::claim::{Claim, Device, Owner, Phase, lost_devices};
 use crate::config::Config;
 use crate::host::NodeIdentity;
 use crate::inventory::Inventory;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What was seen of the records.
@@ -24,7 +23,7 @@ pub struct Claims {
     pub now: NodeIdentity,
 }
 
-pub(super) fn judge(seen: &Claims, inventory: &Looked<Inventory>) -> Judged {
+pub(super) fn judge(seen: &Claims, inventory: &Looked<Inventory>, cdi: &CdiFolders) -> Judged {
     let reconcile =
         || run("divvy reconcile").but("divvy-reconcile.timer does it each minute, where it is on");
     let mut findings = Vec::new();
@@ -45,6 +44,7 @@ pub(super) fn judge(seen: &Claims, inventory: &Looked<Inventory>) -> Judged {
     if let Ok(inventory) = inventory {
         findings.extend(lost(seen, inventory));
     }
+    findings.extend(current(seen).filter(|claim| unnamed(claim, cdi)).map(without_cdi));
     let claims = seen.claims.len();
     let plural = if claims == 1 { "" } else { "s" };
     Judged { says: format!("{claims} claim{plural}"), findings }
@@ -72,25 +72,49 @@ fn why_dead(claim: &Claim, now: &NodeIdentity) -> String {
     }
 }
 
+/// Those of this boot and driver load: of the others nothing is left to look for.
+fn current(seen: &Claims) -> impl Iterator<Item = &Claim> {
+    seen.claims.iter().filter(|claim| claim.identity == seen.now)
+}
+
 fn lost(seen: &Claims, inventory: &Inventory) -> Vec<Finding> {
-    let there: BTreeSet<&str> = inventory.gpus.iter().map(|gpu| gpu.uuid.as_str()).collect();
-    let gone = |claim: &&Claim| {
-        let held = seen.devices.iter().filter(|device| claim.holds(&device.id));
-        held.flat_map(|device| &device.targets).any(|target| !there.contains(target.gpu.as_str()))
-    };
-    let current = seen.claims.iter().filter(|claim| claim.identity == seen.now);
     let finding = |claim: &Claim| {
-        Finding::new(
-            Name::ClaimLost,
-            format!(
-                "claim {} holds a GPU that doesn't answer: its container can't use it",
-                claim.id
+        let lost = lost_devices(claim, &seen.devices, inventory);
+        let first = lost.first()?;
+        let (what, how) = match first.starts_with("MIG-") {
+            true => (
+                "a MIG device that is gone",
+                format!("NVML lists no MIG device {first} of that profile at that placement"),
             ),
-            "NVML doesn't list the GPU of its record",
+            false => ("a GPU that doesn't answer", format!("NVML doesn't list {first}")),
+        };
+        Some(Finding::new(
+            Name::ClaimLost,
+            format!("claim {} holds {what}: its container can't use it", claim.id),
+            how,
             run(format!("divvy release --force {}", claim.id)).but("stop its container first"),
-        )
+        ))
     };
-    current.filter(gone).map(finding).collect()
+    current(seen).filter_map(finding).collect()
+}
+
+/// Whether engines should know a claim by name, and don't. Only what a caller prepared has a file.
+fn unnamed(claim: &Claim, cdi: &CdiFolders) -> bool {
+    let named = claim.phase == Phase::Granted && claim.owner == Owner::Caller;
+    named && !cdi.claims.contains(claim.id.as_str())
+}
+
+fn without_cdi(claim: &Claim) -> Finding {
+    let requests: Vec<String> =
+        claim.requests.iter().map(|request| mend::word(&request.to_string())).collect();
+    let uid = if claim.uid == 0 { String::new() } else { format!(" --uid {}", claim.uid) };
+    Finding::new(
+        Name::ClaimWithoutCdi,
+        format!("no container gets claim {}: engines don't know divvy/claim={0}", claim.id),
+        "it is granted, and engines find no CDI file of it",
+        run(format!("divvy prepare --claim {}{uid} {}", claim.id, requests.join(" ")))
+            .but("finds the claim as it is, and writes the file again"),
+    )
 }
 
 /// An entry of the configuration, as it names GPUs.

@@ -13,6 +13,8 @@ use crate::nvml::{NvmlError, Session};
 pub struct Driver {
     /// The version of the kernel module that is loaded.
     pub module: Option<String>,
+    /// Whether nouveau is loaded, the kernel's own driver of these GPUs.
+    pub nouveau: bool,
     /// What NVML answers.
     pub nvml: Result<String, NvmlError>,
     /// Why the user-space part isn't whole.
@@ -29,7 +31,8 @@ impl Driver {
         };
         let find = |version| DriverFiles::find(host, version, &Search::default()).err();
         let libraries = module.as_deref().and_then(find).map(|error| error.to_string());
-        Driver { module, nvml, libraries }
+        let nouveau = host.sys_root.join("module/nouveau").is_dir();
+        Driver { module, nouveau, nvml, libraries }
     }
 }
 
@@ -38,7 +41,13 @@ const RELOAD: &str = "modprobe -r nvidia-uvm nvidia-drm nvidia-modeset nvidia &&
 pub(super) fn judge(driver: &Driver, inventory: &Looked<Inventory>) -> Judged {
     let mut findings = Vec::new();
     let module = "/proc/driver/nvidia/version";
-    if driver.module.is_none() {
+    if driver.module.is_none() && driver.nouveau {
+        let what = "nouveau has the GPUs: the NVIDIA kernel module can't be loaded beside it";
+        let how = format!("/sys/module/nouveau is there, and {module} isn't");
+        let mend = run("echo 'blacklist nouveau' >> /etc/modprobe.d/blacklist-nouveau.conf")
+            .but("then make the initial RAM disk anew, where it has nouveau, and reboot");
+        findings.push(Finding::new(Name::NouveauLoaded, what, how, mend));
+    } else if driver.module.is_none() {
         let how = format!("{module} isn't there");
         let what = "the NVIDIA kernel module isn't loaded";
         findings.push(Finding::new(Name::ModuleMissing, what, how, run("modprobe nvidia")));

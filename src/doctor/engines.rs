@@ -2,7 +2,7 @@
 
 use super::Judged;
 use super::finding::{Finding, Name};
-use super::mend::{self, advice, run};
+use super::mend::{advice, run};
 use crate::engines::{Engine, Found};
 use std::path::{Path, PathBuf};
 
@@ -109,7 +109,10 @@ pub(super) fn judge_legacy(legacy: &Legacy, engines: &[Found]) -> Judged {
             Name::LegacyHook,
             "the NVIDIA toolkit's hook gives whole GPUs to every container whose image sets NVIDIA_VISIBLE_DEVICES, beside what divvy gives",
             format!("{} starts it", file.display()),
-            run(format!("rm {}", mend::path(file))),
+            advice(format!(
+                "take {} out of its folder: podman and CRI-O start what is named there",
+                file.display()
+            )),
         )
     };
     let mut findings: Vec<Finding> = legacy.hooks.iter().map(hook).collect();

@@ -35,7 +35,7 @@ impl Level {
 pub struct Finding {
     /// Which of the known ones.
     pub name: Name,
-    /// Its level, which hangs on the name alone.
+    /// How bad it is: the name's level, or less where it matters less on this machine.
     pub level: Level,
     /// What is wrong, on what.
     pub what: String,
@@ -58,6 +58,11 @@ impl Finding {
     ) -> Finding {
         let Mend { command, advice } = mend;
         Finding { name, level: name.level(), what: what.into(), how: how.into(), command, advice }
+    }
+
+    /// Less bad than as a rule.
+    pub(super) fn only(self, level: Level) -> Finding {
+        Finding { level, ..self }
     }
 }
 
@@ -93,6 +98,7 @@ macro_rules! names {
 
 names! {
     ModuleMissing = "module-missing", Error, "the NVIDIA kernel module isn't loaded";
+    NouveauLoaded = "nouveau-loaded", Error, "nouveau has the GPUs, so the NVIDIA kernel module can't be loaded";
     LibraryMissing = "library-missing", Error, "the driver's NVML library can't be loaded";
     VersionMismatch = "version-mismatch", Error, "kernel module and NVML library are of different drivers";
     NvmlFails = "nvml-fails", Error, "the driver doesn't answer";
@@ -100,6 +106,7 @@ names! {
     NoGpu = "no-gpu", Warning, "the driver is loaded and has no GPU";
     GpuLost = "gpu-lost", Error, "a GPU doesn't answer";
     PersistenceOff = "persistence-off", Warning, "a GPU is initialised anew when its last user goes";
+    FabricIncomplete = "fabric-incomplete", Error, "a GPU hasn't joined its NVSwitch fabric, so CUDA doesn't start on it";
     UvmMissing = "uvm-missing", Error, "the kernel module nvidia-uvm isn't loaded";
     NodeMissing = "node-missing", Error, "a device node that containers need is missing";
     NodeWrong = "node-wrong", Error, "a device node is another device, or none";
@@ -114,7 +121,9 @@ names! {
     CdiStale = "cdi-stale", Error, "a CDI file names what isn't on the host any more";
     CdiTooNew = "cdi-too-new", Error, "an engine drops a CDI file whose version is newer than it knows";
     CdiClaimGone = "cdi-claim-gone", Warning, "the CDI file of a claim that isn't there";
+    CdiForeign = "cdi-foreign", Warning, "another tool's CDI file gives whole GPUs beside divvy's claims; a note where divvy manages no GPU and keeps no spec";
     CdiNone = "cdi-none", Note, "no CDI file names a GPU";
+    RequestsNone = "requests-none", Warning, "no CDI file has requests, though an engine or the configuration is set up for them";
     EngineNone = "engine-none", Warning, "no container engine is here";
     EngineOld = "engine-old", Warning, "an engine is too old for CDI";
     EngineCdiOff = "engine-cdi-off", Warning, "CDI is switched off in an engine";
@@ -130,13 +139,19 @@ names! {
     ApparmorUserns = "apparmor-userns", Warning, "AppArmor keeps programs from making user namespaces";
     UsernsOff = "userns-off", Warning, "user namespaces are off, so rootless containers can't start";
     SubidNone = "subid-none", Note, "no user has subordinate ids, which rootless podman needs";
+    SubidHalf = "subid-half", Note, "a user has subordinate uids or gids, and not both";
     MpsDefault = "mps-default", Warning, "an MPS control daemon on the default path captures every container that gets its folder";
     MpsStale = "mps-stale", Warning, "an MPS pipe directory without a daemon";
     MpsDead = "mps-dead", Error, "the control daemon of a claim is gone";
     MpsUid = "mps-uid", Error, "a container's processes have another uid than their MPS server";
     MpsForeign = "mps-foreign", Note, "an MPS control daemon that isn't divvy's";
+    StateUntrusted = "state-untrusted", Error, "others than root could write claims, so divvy reads none";
+    StateClosed = "state-closed", Warning, "the state directory lets nobody but root pass, so other users' MPS clients don't reach their daemon";
+    StateDisk = "state-disk", Warning, "the state directory isn't on tmpfs";
+    UnitOff = "unit-off", Warning, "a systemd unit of divvy's is installed and off";
     ClaimDead = "claim-dead", Warning, "a claim whose container, starter or boot is gone";
-    ClaimLost = "claim-lost", Error, "a claim holds a GPU that doesn't answer";
+    ClaimLost = "claim-lost", Error, "a claim holds a GPU or a MIG device that is gone";
+    ClaimWithoutCdi = "claim-without-cdi", Error, "the CDI file of a prepared claim is gone, so no container gets it";
     RecordOrphan = "record-orphan", Warning, "a device was made, and no claim names it";
     ConfigurationWrong = "configuration-wrong", Error, "the configuration can't be read";
     ConfigurationIdle = "configuration-idle", Warning, "an entry of the configuration matches no GPU";

@@ -25,7 +25,7 @@ pub(super) fn judge(inventory: &Inventory, claims: &Looked<Claims>) -> Judged {
         }
         // Whose a device is can't be told without the records.
         if let Ok(claims) = claims {
-            let nobodys = mig.instances.iter().filter(|one| !claimed(gpu, one, claims));
+            let nobodys = mig.instances.iter().filter(|one| !claimed(inventory, gpu, one, claims));
             findings.extend(nobodys.map(|one| unclaimed(gpu, one)));
         }
     }
@@ -34,8 +34,10 @@ pub(super) fn judge(inventory: &Inventory, claims: &Looked<Claims>) -> Judged {
     Judged { says, findings }
 }
 
-fn claimed(gpu: &Gpu, instance: &GpuInstance, claims: &Claims) -> bool {
-    claims.devices.iter().filter(|device| device.on_gpu(&gpu.uuid)).any(|device| {
+fn claimed(inventory: &Inventory, gpu: &Gpu, instance: &GpuInstance, claims: &Claims) -> bool {
+    let here = claims.devices.iter().filter(|device| device.on_gpu(&gpu.uuid));
+    // Ids are used again: one that another tool's instance has by now is no device of the claim's.
+    here.filter(|device| device.lost(inventory).is_empty()).any(|device| {
         let made = device
             .steps
             .iter()
@@ -62,7 +64,9 @@ fn unclaimed(gpu: &Gpu, instance: &GpuInstance) -> Finding {
                 "GPU instance {id} ({name}) of GPU {index} has no compute instance: it holds slices, and nobody can use it"
             ),
             how,
-            run(format!("nvidia-smi mig -i {index} -gi {id} -dgi")),
+            advice(format!(
+                "where no tool is about to use it: nvidia-smi mig -i {index} -gi {id} -dgi"
+            )),
         );
     }
     let uuids: Vec<&str> = instance.compute_instances.iter().map(|one| one.uuid.as_str()).collect();
@@ -74,7 +78,7 @@ fn unclaimed(gpu: &Gpu, instance: &GpuInstance) -> Finding {
         ),
         how,
         advice(format!(
-            "use it, divvy prepare 'exclusive @{}', or destroy it, nvidia-smi mig -i {index} -gi {id} -dci && nvidia-smi mig -i {index} -gi {id} -dgi",
+            "to use it, divvy prepare exclusive @{}; to destroy it, nvidia-smi mig -i {index} -gi {id} -dci && nvidia-smi mig -i {index} -gi {id} -dgi",
             uuids.first().copied().unwrap_or_default()
         )),
     )

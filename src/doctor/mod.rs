@@ -3,27 +3,34 @@
 //! Looking and judging are apart: each check has a struct of what was seen, a function that looks, and a pure one
 //! that judges. A check that can't look says why, and claims nothing.
 
+mod below;
 mod cdi_files;
 mod cdi_folders;
 mod claims;
 mod driver;
 mod engines;
+mod fabric;
 mod finding;
 mod mend;
 mod mig;
 mod mps;
 mod nodes;
+mod state;
 mod system;
+mod units;
 
 pub use cdi_files::{SpecFile, Writer};
 pub use cdi_folders::CdiFolders;
 pub use claims::{Claims, Configuration, Named};
 pub use driver::{Driver, Persistence};
 pub use engines::Legacy;
+pub use fabric::Fabric;
 pub use finding::{Finding, Level, Name};
 pub use mps::{Daemon, Mps};
 pub use nodes::Nodes;
+pub use state::{FoundFolder, StateDir};
 pub use system::{Cgroups, Rootless, Security};
+pub use units::Units;
 
 use crate::engines::Found;
 use crate::inventory::Inventory;
@@ -41,6 +48,8 @@ pub struct Seen {
     pub inventory: Looked<Inventory>,
     /// Persistence of the GPUs.
     pub persistence: Looked<Persistence>,
+    /// The NVSwitch fabric.
+    pub fabric: Looked<Fabric>,
     /// Device nodes.
     pub nodes: Looked<Nodes>,
     /// The folders that engines read CDI specs from.
@@ -57,10 +66,24 @@ pub struct Seen {
     pub rootless: Rootless,
     /// MPS control daemons.
     pub mps: Looked<Mps>,
+    /// The folder that claims lie in.
+    pub state: StateDir,
+    /// divvy's systemd units.
+    pub units: Units,
     /// Claims and device records.
     pub claims: Looked<Claims>,
     /// The administrator's configuration.
     pub configuration: Configuration,
+}
+
+impl Seen {
+    /// Whether the configuration gives divvy a GPU of this machine to manage.
+    fn manages(&self) -> bool {
+        let (Ok(config), Ok(inventory)) = (&self.configuration.config, &self.inventory) else {
+            return false;
+        };
+        inventory.gpus.iter().any(|gpu| config.policy(gpu).managed)
+    }
 }
 
 /// What is checked, in the order of the report.
@@ -71,6 +94,8 @@ pub enum Check {
     Driver,
     /// Whether the driver keeps GPUs initialised.
     Persistence,
+    /// Whether the GPUs have joined their NVSwitch fabric.
+    Fabric,
     /// Device nodes and those of MIG capabilities.
     Nodes,
     /// MIG modes and devices.
@@ -89,6 +114,10 @@ pub enum Check {
     Rootless,
     /// MPS control daemons.
     Mps,
+    /// The folder that claims lie in.
+    State,
+    /// divvy's systemd units.
+    Units,
     /// Claims and device records.
     Claims,
     /// The administrator's configuration.
@@ -97,9 +126,10 @@ pub enum Check {
 
 impl Check {
     /// Every check.
-    pub const ALL: [Check; 13] = [
+    pub const ALL: [Check; 16] = [
         Check::Driver,
         Check::Persistence,
+        Check::Fabric,
         Check::Nodes,
         Check::Mig,
         Check::Cdi,
@@ -109,6 +139,8 @@ impl Check {
         Check::Security,
         Check::Rootless,
         Check::Mps,
+        Check::State,
+        Check::Units,
         Check::Claims,
         Check::Configuration,
     ];
@@ -118,6 +150,7 @@ impl Check {
         match self {
             Check::Driver => "driver",
             Check::Persistence => "persistence",
+            Check::Fabric => "fabric",
             Check::Nodes => "nodes",
             Check::Mig => "mig",
             Check::Cdi => "cdi",
@@ -127,6 +160,8 @@ impl Check {
             Check::Security => "security",
             Check::Rootless => "rootless",
             Check::Mps => "mps",
+            Check::State => "state",
+            Check::Units => "units",
             Check::Claims => "claims",
             Check::Configuration => "configuration",
         }
@@ -137,16 +172,21 @@ impl Check {
         let judged = match self {
             Check::Driver => Ok(driver::judge(&seen.driver, &seen.inventory)),
             Check::Persistence => with(&seen.persistence, driver::judge_persistence),
+            Check::Fabric => with(&seen.fabric, fabric::judge),
             Check::Nodes => with(&seen.nodes, nodes::judge),
             Check::Mig => with(&seen.inventory, |inventory| mig::judge(inventory, &seen.claims)),
-            Check::Cdi => Ok(cdi_folders::judge(&seen.cdi, &seen.engines)),
+            Check::Cdi => Ok(cdi_folders::judge(seen)),
             Check::Engines => Ok(engines::judge(&seen.engines)),
             Check::Legacy => Ok(engines::judge_legacy(&seen.legacy, &seen.engines)),
             Check::Cgroups => Ok(system::judge_cgroups(&seen.cgroups, &seen.engines)),
             Check::Security => Ok(system::judge_security(&seen.security)),
             Check::Rootless => Ok(system::judge_rootless(&seen.rootless, &seen.engines)),
             Check::Mps => with(&seen.mps, mps::judge),
-            Check::Claims => with(&seen.claims, |claims| claims::judge(claims, &seen.inventory)),
+            Check::State => Ok(state::judge(&seen.state)),
+            Check::Units => Ok(units::judge(&seen.units)),
+            Check::Claims => {
+                with(&seen.claims, |claims| claims::judge(claims, &seen.inventory, &seen.cdi))
+            }
             Check::Configuration => {
                 Ok(claims::judge_configuration(&seen.configuration, &seen.inventory))
             }
@@ -155,7 +195,7 @@ impl Check {
             Ok(Judged { says, findings }) => (says, findings, None),
             Err(why) => (String::new(), Vec::new(), Some(why)),
         };
-        let level = findings.iter().map(|finding| finding.name.level()).max();
+        let level = findings.iter().map(|finding| finding.level).max();
         Checked { check: self, level: level.unwrap_or_default(), says, findings, not_checked }
     }
 }

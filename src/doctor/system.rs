@@ -2,8 +2,9 @@
 
 use super::Judged;
 use super::finding::{Finding, Name};
-use super::mend::{advice, run};
+use super::mend::{self, advice, run};
 use crate::engines::{Engine, Found};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -145,22 +146,32 @@ pub struct Rootless {
     pub namespaces: Option<u64>,
     /// `kernel.unprivileged_userns_clone`, where the kernel has it.
     pub clone: Option<bool>,
-    /// How many users have subordinate ids.
-    pub users: usize,
+    /// The users that have subordinate uids, and those that have gids; `None` where they come from elsewhere than
+    /// files.
+    pub users: Option<(BTreeSet<String>, BTreeSet<String>)>,
 }
 
 impl Rootless {
     /// Looks below `root`.
     pub fn look(root: &Path) -> Rootless {
         let text = |path: &str| fs::read_to_string(root.join(path)).ok();
-        let subuid = text("etc/subuid").unwrap_or_default();
+        let switch = text("etc/nsswitch.conf").unwrap_or_default();
+        let sources = switch.lines().find_map(|line| line.trim().strip_prefix("subid:"));
+        let in_files = sources.is_none_or(|sources| sources.trim() == "files");
+        let users = |path: &str| users(&text(path).unwrap_or_default());
         Rootless {
             namespaces: text("proc/sys/user/max_user_namespaces")
                 .and_then(|t| t.trim().parse().ok()),
             clone: text("proc/sys/kernel/unprivileged_userns_clone").map(|text| text.trim() == "1"),
-            users: subuid.lines().filter(|line| line.split(':').count() == 3).count(),
+            users: in_files.then(|| (users("etc/subuid"), users("etc/subgid"))),
         }
     }
+}
+
+/// Who has lines in `/etc/subuid` or `/etc/subgid`.
+fn users(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().filter(|line| line.split(':').count() == 3);
+    lines.filter_map(|line| Some(line.split(':').next()?.to_owned())).collect()
 }
 
 pub(super) fn judge_rootless(seen: &Rootless, engines: &[Found]) -> Judged {
@@ -176,17 +187,51 @@ pub(super) fn judge_rootless(seen: &Rootless, engines: &[Found]) -> Judged {
         let mend = "sysctl kernel.unprivileged_userns_clone=1";
         findings.push(off("kernel.unprivileged_userns_clone is 0", mend));
     }
-    if seen.users == 0 && engines.iter().any(|engine| engine.engine == Engine::Podman) {
-        findings.push(Finding::new(
-            Name::SubidNone,
-            "no user has subordinate ids: rootless podman runs with one uid alone",
-            "/etc/subuid has no line",
-            advice("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, for each user that is to have them"),
-        ));
+    let Some((uids, gids)) = &seen.users else {
+        return Judged { says: "subordinate ids aren't in files".to_owned(), findings };
+    };
+    if engines.iter().any(|engine| engine.engine == Engine::Podman) {
+        findings.extend(subordinate(uids, gids));
     }
-    let says = match seen.users {
+    let says = match uids.intersection(gids).count() {
         1 => "1 user with subordinate ids".to_owned(),
         n => format!("{n} users with subordinate ids"),
     };
     Judged { says, findings }
+}
+
+fn subordinate(uids: &BTreeSet<String>, gids: &BTreeSet<String>) -> Option<Finding> {
+    const BOTH: &str = "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, with another range for each user";
+    let how = match (uids.is_empty(), gids.is_empty()) {
+        (true, true) => "neither /etc/subuid nor /etc/subgid has a line",
+        (true, false) => "/etc/subuid has no line",
+        (false, true) => "/etc/subgid has no line",
+        (false, false) => return half(uids, gids),
+    };
+    let what = "no user has subordinate ids: rootless podman runs with one uid alone";
+    Some(Finding::new(Name::SubidNone, what, how, advice(BOTH)))
+}
+
+/// A user may stand in the files by number, and only the list of users tells whose it is.
+fn half(uids: &BTreeSet<String>, gids: &BTreeSet<String>) -> Option<Finding> {
+    let number = |user: &String| user.bytes().all(|byte| byte.is_ascii_digit());
+    if uids.iter().chain(gids).any(number) {
+        return None;
+    }
+    let first = uids.symmetric_difference(gids).next()?;
+    let (there, missing, option) = match uids.contains(first) {
+        true => ("uid", "gid", "--add-subgids"),
+        false => ("gid", "uid", "--add-subuids"),
+    };
+    Some(Finding::new(
+        Name::SubidHalf,
+        format!(
+            "{first} has subordinate {there}s and no {missing}s: rootless podman runs with one id alone"
+        ),
+        format!("/etc/sub{there} has a line for {first}, and /etc/sub{missing} has none"),
+        advice(format!(
+            "usermod {option} 100000-165535 {}, or another range that no other user has",
+            mend::word(first)
+        )),
+    ))
 }

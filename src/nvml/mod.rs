@@ -15,7 +15,7 @@ mod session;
 
 pub use device::{Activation, ComputeMode, Device, MigAttributes, MigMode, Pci};
 pub use error::{Code, NvmlError};
-pub use fabric::Fabric;
+pub use fabric::{Fabric, FabricState};
 pub use instance::{ComputeInstance, ComputeInstanceInfo, GpuInstance, GpuInstanceInfo};
 pub use process::{GpuProcess, ProcessUtilization};
 pub use profile::{ComputeInstanceProfile, GpuInstanceProfile, Slices};

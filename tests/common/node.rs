@@ -67,6 +67,12 @@ impl Node {
         }
     }
 
+    /// Keeps the node's records in another folder from now on.
+    pub(crate) fn keep_state_in(&mut self, folder: &Path) {
+        self.env.retain(|(name, _)| name != "DIVVY_STATE_DIR");
+        self.env.push(("DIVVY_STATE_DIR".to_owned(), folder.to_str().unwrap().to_owned()));
+    }
+
     /// The built `divvy`, on this node.
     pub(crate) fn divvy(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_divvy"));

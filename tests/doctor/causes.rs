@@ -39,6 +39,12 @@ fn driver() -> Vec<(&'static str, Cause)> {
         ("module-missing", |machine| {
             after(machine, |m| fs::remove_file(in_node(m, "proc/driver/nvidia/version")).unwrap())
         }),
+        ("nouveau-loaded", |machine| {
+            after(machine, |m| {
+                fs::remove_file(in_node(m, "proc/driver/nvidia/version")).unwrap();
+                fs::create_dir_all(m.site.node.host().sys_root.join("module/nouveau")).unwrap();
+            })
+        }),
         ("library-missing", |machine| {
             after(machine, |m| m.env("DIVVY_NVML_LIBRARY", "/nonexistent/libnvidia-ml.so.1"))
         }),
@@ -69,8 +75,17 @@ fn driver() -> Vec<(&'static str, Cause)> {
     ]
 }
 
+/// The first GPU is still joining its fabric.
+fn fabric(machine: &Machine) {
+    let file = in_node(machine, "node.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let fabric = format!("gpus:\n- fabric: {{cluster: {:?}, clique: 0, state: 2}}\n  ", [7; 16]);
+    fs::write(file, text.replace("gpus:\n- ", &fabric)).unwrap();
+}
+
 fn nodes_and_mig() -> Vec<(&'static str, Cause)> {
     vec![
+        ("fabric-incomplete", |machine| after(machine, fabric)),
         ("uvm-missing", |machine| {
             after(machine, |m| {
                 let file = in_node(m, "proc/devices");
@@ -180,7 +195,24 @@ fn cdi_folders() -> Vec<(&'static str, Cause)> {
             })
         }),
         ("cdi-none", |machine| {
-            after(machine, |m| fs::remove_file(m.cdi("divvy-gpu.json")).unwrap())
+            after(machine, |m| {
+                fs::remove_file(m.cdi("divvy-gpu.json")).unwrap();
+                fs::remove_file(m.cdi("divvy-requests.json")).unwrap();
+                // Claims and other vendors' devices are no GPUs.
+                let claim = spec("0.5.0", "divvy/claim", ENV);
+                fs::write(m.cdi("divvy-claim_7.json"), claim).unwrap();
+                fs::write(m.cdi("intel.json"), spec("0.5.0", "intel.com/gpu", ENV)).unwrap();
+            })
+        }),
+        ("requests-none", |machine| {
+            after(machine, |m| fs::remove_file(m.cdi("divvy-requests.json")).unwrap())
+        }),
+        ("cdi-foreign", |machine| {
+            after(machine, |m| {
+                let hook = r#""hooks": [{"hookName": "createContainer", "path": "/usr/bin/nvidia-cdi-hook"}]"#;
+                m.write("usr/bin/nvidia-cdi-hook", "");
+                fs::write(m.cdi("nvidia.yaml"), spec("0.5.0", GPU, hook)).unwrap();
+            })
         }),
     ]
 }
@@ -242,8 +274,33 @@ fn system() -> Vec<(&'static str, Cause)> {
         ("userns-off", |machine| {
             after(machine, |m| m.write("proc/sys/user/max_user_namespaces", "0\n"))
         }),
-        ("subid-none", |machine| after(machine, |m| m.write("etc/subuid", "\n"))),
+        ("subid-none", |machine| after(machine, |m| m.write("etc/subgid", "\n"))),
+        ("subid-half", |machine| {
+            let users = "user:100000:65536\nother:200000:65536\n";
+            after(machine, |m| m.write("etc/subuid", users))
+        }),
+        ("unit-off", |machine| {
+            let link = "etc/systemd/system/timers.target.wants/divvy-reconcile.timer";
+            after(machine, |m| fs::remove_file(m.root(link)).unwrap())
+        }),
+        ("state-untrusted", |machine| after(machine, |m| state(m, 0o777))),
+        ("state-closed", |machine| after(machine, |m| state(m, 0o700))),
+        ("state-disk", |machine| {
+            after(machine, |m| {
+                let state = m.root("state");
+                fs::create_dir(&state).unwrap();
+                fs::set_permissions(&state, fs::Permissions::from_mode(0o711)).unwrap();
+                m.env("DIVVY_STATE_DIR", state.to_str().unwrap());
+            })
+        }),
     ]
+}
+
+/// The folder of the records, with that mode.
+fn state(machine: &Machine, mode: u32) {
+    let state = machine.site.node.host().state_dir;
+    fs::create_dir_all(&state).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 fn records() -> Vec<(&'static str, Cause)> {
@@ -268,6 +325,14 @@ fn records() -> Vec<(&'static str, Cause)> {
             after(machine, |m| {
                 m.site.prepare("job", &["exclusive"]).done();
                 m.site.node.change("lose", &["0"]);
+            })
+        }),
+        ("claim-without-cdi", |machine| {
+            after(machine, |m| {
+                m.site
+                    .divvy(&["prepare", "--claim", "job", "--uid", "1500", "mig:3g.40gb", "@0"])
+                    .done();
+                fs::remove_file(m.cdi("divvy-claim_job.json")).unwrap();
             })
         }),
         ("record-orphan", |machine| {

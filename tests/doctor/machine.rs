@@ -1,17 +1,27 @@
-//! A machine in order: a simulated node, and a root with an engine, control groups and users' ids.
+//! A machine in order: a simulated node, and a root around it with an engine, control groups and users' ids.
+//!
+//! CDI files name paths as the machine has them, which are below the root for this one: as for a divvy in a container.
 
 use crate::claims::site::Site;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use tempfile::TempDir;
 
+/// divvy's units, and what wants them.
+pub(super) const UNITS: [(&str, &str); 3] = [
+    ("divvy-cdi-refresh.service", "multi-user.target"),
+    ("divvy-cdi-refresh.path", "multi-user.target"),
+    ("divvy-reconcile.timer", "timers.target"),
+];
+
 pub(super) struct Machine {
     pub(super) site: Site,
-    root: TempDir,
+    root: PathBuf,
+    memory: TempDir,
     env: RefCell<Vec<(String, String)>>,
 }
 
@@ -21,22 +31,45 @@ impl Machine {
         Machine::with(Site::new(&["--gpu", "H100-80GB:2", "--managed"]))
     }
 
-    pub(super) fn with(site: Site) -> Machine {
-        let machine = Machine { site, root: tempfile::tempdir().unwrap(), env: RefCell::default() };
+    pub(super) fn with(mut site: Site) -> Machine {
+        let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+        site.node.keep_state_in(&memory.path().join("divvy"));
+        let root = site.node.dir().parent().unwrap().to_owned();
+        let machine = Machine { site, root, memory, env: RefCell::default() };
         machine.engine("podman", "podman version 5.4.2");
         machine.write("usr/bin/divvy-hook", "");
         let hook = include_str!("../../packaging/hooks.d/divvy.json");
         machine.write("usr/share/containers/oci/hooks.d/divvy.json", hook);
         machine.write("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
-        machine.write("etc/subuid", "user:100000:65536\n");
+        for file in ["etc/subuid", "etc/subgid"] {
+            machine.write(file, "user:100000:65536\n");
+        }
+        for (unit, target) in UNITS {
+            machine.write(&format!("usr/lib/systemd/system/{unit}"), "");
+            machine.write(&format!("etc/systemd/system/{target}.wants/{unit}"), "");
+        }
         machine.write("proc/sys/user/max_user_namespaces", "15000\n");
         fs::create_dir_all(machine.root("run/systemd/system")).unwrap();
-        machine.site.divvy(&["cdi", "refresh", "--no-additional-gids"]).done();
+        let hook = ["--hook-path", "/usr/bin/divvy-hook"];
+        machine
+            .site
+            .divvy(&[&["cdi", "refresh", "--no-additional-gids"], &hook[..]].concat())
+            .done();
+        machine.site.divvy(&[&["cdi", "refresh", "--requests"], &hook[..]].concat()).done();
+        for name in ["divvy-gpu.json", "divvy-requests.json"] {
+            machine.as_below_the_root(&machine.cdi(name));
+        }
         machine
     }
 
+    /// Lets a CDI file name paths as they are for the machine.
+    pub(super) fn as_below_the_root(&self, file: &Path) {
+        let text = fs::read_to_string(file).unwrap();
+        fs::write(file, text.replace(self.root.to_str().unwrap(), "")).unwrap();
+    }
+
     pub(super) fn root(&self, path: &str) -> PathBuf {
-        self.root.path().join(path)
+        self.root.join(path)
     }
 
     pub(super) fn dev(&self, name: &str) -> PathBuf {
@@ -76,7 +109,7 @@ impl Machine {
 
     pub(super) fn doctor(&self, arguments: &[&str]) -> Output {
         let mut command = self.site.command(&["doctor", "--root"]);
-        command.arg(self.root.path()).args(arguments);
+        command.arg(&self.root).args(arguments);
         command.envs(self.env.borrow().iter().cloned()).output().unwrap()
     }
 
@@ -117,7 +150,8 @@ impl Machine {
     fn masked(&self, text: &str) -> String {
         let node = self.site.node.dir();
         let text = text.replace(node.to_str().unwrap(), "NODE");
-        let text = text.replace(self.root.path().to_str().unwrap(), "ROOT");
+        let text = text.replace(self.root.to_str().unwrap(), "ROOT");
+        let text = text.replace(self.memory.path().to_str().unwrap(), "MEMORY");
         // Where the machine's own linker looks stands in it.
         let text = match text.split_once("(looked in ") {
             Some((before, after)) => {
@@ -132,7 +166,7 @@ impl Machine {
 
 /// A word, with a UUID or a made-up id in it made the same on each run.
 fn unnamed(word: &str) -> String {
-    let end = word.trim_end_matches(|c: char| c.is_whitespace() || ",;:".contains(c));
+    let end = word.trim_end_matches(|c: char| c.is_whitespace() || ",;:'".contains(c));
     let rest = &word[end.len()..];
     for kind in ["GPU-", "MIG-"] {
         if let Some((before, _)) = end.split_once(kind).filter(|(_, uuid)| uuid.len() == 36) {

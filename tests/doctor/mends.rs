@@ -22,9 +22,13 @@ fn told(machine: &Machine, name: &str, file: &str) -> (Option<String>, Option<St
 const TOOLKIT: &str = r#""deviceNodes": [{"path": "/dev/nvidia7", "hostPath": "/nonexistent/nvidia7"}],
     "hooks": [{"hookName": "createContainer", "path": "/usr/bin/nvidia-cdi-hook"}]"#;
 
+const UNINSTALLED: &str =
+    r#""hooks": [{"hookName": "createContainer", "path": "/usr/bin/nvidia-ctk"}]"#;
+
 #[test]
 fn a_stale_file_is_written_anew_by_who_wrote_it() {
     let machine = Machine::new();
+    machine.write("usr/bin/nvidia-cdi-hook", "");
     let hook = GONE.to_owned()
         + r#", "hooks": [{"hookName": "createContainer", "path": "/usr/bin/divvy-hook"}]"#;
     let tool = "let the tool that wrote it write it anew; if that is gone, so may the file be";
@@ -51,6 +55,13 @@ fn a_stale_file_is_written_anew_by_who_wrote_it() {
             TOOLKIT,
             Some("divvy cdi generate --output CDI/nvidia.json"),
             Some("or nvidia-ctk cdi generate --output CDI/nvidia.json"),
+        ),
+        (
+            "uninstalled.json",
+            GPU,
+            UNINSTALLED,
+            Some("divvy cdi generate --output CDI/uninstalled.json"),
+            Some("or install NVIDIA's toolkit again, whose program is missing"),
         ),
     ];
     for (name, kind, edits, command, advice) in cases {
