@@ -14,7 +14,8 @@ pub(super) fn judge(engines: &[Found]) -> Judged {
         findings.push(Finding::new(Name::EngineNone, "no container engine is here", how, mend));
     }
     let shown: Vec<String> = engines.iter().map(Found::shown).collect();
-    Judged { says: shown.join(", "), findings }
+    let says = if shown.is_empty() { "none".to_owned() } else { shown.join(", ") };
+    Judged { says, findings }
 }
 
 fn judge_one(engine: &Found) -> Vec<Finding> {
@@ -134,5 +135,15 @@ pub(super) fn judge_legacy(legacy: &Legacy, engines: &[Found]) -> Judged {
             )),
         )
     }));
-    Judged { says: "no hook or default runtime of the NVIDIA toolkit".to_owned(), findings }
+    let hooks = match legacy.hooks.len() {
+        0 => "no hook".to_owned(),
+        1 => "1 hook".to_owned(),
+        n => format!("{n} hooks"),
+    };
+    let runtimes: Vec<&str> = engines.iter().filter(nvidia).map(|e| e.engine.word()).collect();
+    let runtime = match runtimes.as_slice() {
+        [] => "no default runtime".to_owned(),
+        engines => format!("the default runtime of {}", engines.join(" and ")),
+    };
+    Judged { says: format!("{hooks} and {runtime} of the NVIDIA toolkit"), findings }
 }

@@ -192,12 +192,24 @@ impl Check {
             }
         };
         let (says, findings, not_checked) = match judged {
-            Ok(Judged { says, findings }) => (says, findings, None),
+            Ok(Judged { says, findings }) => (and_count(says, &findings), findings, None),
             Err(why) => (String::new(), Vec::new(), Some(why)),
         };
         let level = findings.iter().map(|finding| finding.level).max();
         Checked { check: self, level: level.unwrap_or_default(), says, findings, not_checked }
     }
+}
+
+/// What was seen, with how much of it is wrong: no check with a finding says what a check in order says.
+fn and_count(says: String, findings: &[Finding]) -> String {
+    let count = |level: Level| {
+        let n = findings.iter().filter(|finding| finding.level == level).count();
+        let plural = if n == 1 { "" } else { "s" };
+        (n > 0).then(|| format!("{n} {}{plural}", level.word()))
+    };
+    let counts = [Level::Error, Level::Warning, Level::Note].into_iter().filter_map(count);
+    let counts: Vec<String> = counts.collect();
+    if counts.is_empty() { says } else { format!("{says}: {}", counts.join(", ")) }
 }
 
 fn with<T>(looked: &Looked<T>, judge: impl FnOnce(&T) -> Judged) -> Looked<Judged> {

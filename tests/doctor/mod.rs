@@ -159,3 +159,18 @@ fn a_mig_device_that_somebody_destroyed_is_lost() {
     assert!(machine.found("claim-lost").unwrap().contains(told));
     assert!(machine.found("mig-unclaimed").is_some());
 }
+
+#[test]
+fn a_check_says_what_it_found() {
+    let machine = Machine::new();
+    machine.engine("dockerd", "Docker version 28.5.2, build 1234567");
+    machine.write("etc/docker/daemon.json", r#"{"default-runtime": "nvidia"}"#);
+    let shown = machine.shown(&machine.doctor(&["--verbose"]));
+    let line = "warning legacy: no hook and the default runtime of docker of the NVIDIA toolkit: 1 warning";
+    assert!(shown.contains(line), "{shown}");
+    for engine in ["podman", "dockerd"] {
+        fs::remove_file(machine.root("usr/bin").join(engine)).unwrap();
+    }
+    let shown = machine.shown(&machine.doctor(&["--verbose"]));
+    assert!(shown.contains("warning engines: none: 1 warning\n"), "{shown}");
+}
