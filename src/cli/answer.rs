@@ -143,6 +143,28 @@ impl AnswerArgs {
         }
         Ok(text)
     }
+
+    /// A refusal: a sentence for people, and on stdout all of it for programs.
+    pub(super) fn refused<T: Serialize>(&self, form: &T, message: impl ToString) -> Failure {
+        let text = match self.output {
+            Form::Table => None,
+            Form::Json | Form::Yaml => self.render(form, String::new).ok(),
+        };
+        Failure { answer: text, ..Failure::new(Exit::Refused, message) }
+    }
+}
+
+/// Why nothing was done, where there is no more to say.
+#[derive(Debug, Serialize)]
+pub(super) struct PlainRefusal {
+    /// One sentence: what is refused, why, what to do.
+    message: String,
+}
+
+impl PlainRefusal {
+    pub(super) fn of(message: impl ToString) -> PlainRefusal {
+        PlainRefusal { message: message.to_string() }
+    }
 }
 
 /// Writes a file that somebody names, whole or not at all. Its folder must be there: a mistyped one is not made.

@@ -1,6 +1,6 @@
 //! What commands that change the node stand on: the driver, the records, the configuration.
 
-use super::answer::{AnswerArgs, Exit, Failure, Form};
+use super::answer::{Exit, Failure};
 use super::progress;
 use crate::claim::store::{Store, StoreError};
 use crate::claim::{Claim, Device};
@@ -10,7 +10,6 @@ use crate::document::{self, FileError};
 use crate::host::Host;
 use crate::inventory::{self, Inventory, Scope};
 use crate::nvml::Session;
-use crate::plan::Refusal;
 use crate::request::{ListError, Request, RequestError, Requests};
 use crate::share::{Node, Settings};
 use clap::Args;
@@ -198,15 +197,6 @@ pub(super) fn caller(uid: u32) -> Asker {
             Asker::User { uid: own, gids: groups.map(rustix::process::Gid::as_raw).collect() }
         }
     }
-}
-
-/// A refusal: a sentence for people, and on stdout the whole of it for programs.
-pub(super) fn refused(answer: &AnswerArgs, refusal: &Refusal) -> Failure {
-    let text = match answer.output {
-        Form::Table => None,
-        Form::Json | Form::Yaml => answer.render(refusal, String::new).ok(),
-    };
-    Failure { answer: text, ..Failure::new(Exit::Refused, refusal) }
 }
 
 /// Whether waiting longer would have helped.

@@ -43,7 +43,7 @@ pub(super) fn show(
             let notes = plan.notes.iter().map(|note| format!("divvy: {note}"));
             Ok(Answer { text, notes: notes.collect() })
         }
-        Err(refusal) => Err(machine::refused(answer, &refusal)),
+        Err(refusal) => Err(answer.refused(&refusal, &refusal)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `divvy prepare`.
 
-use super::answer::{Answer, AnswerArgs, Exit, Failure, table_with_spare};
+use super::answer::{Answer, AnswerArgs, Exit, Failure, PlainRefusal, table_with_spare};
 use super::cdi;
 use super::machine::{self, Machine, RequestArgs, WaitArgs};
 use super::plan;
@@ -67,7 +67,10 @@ pub(super) fn run(host: &Host, args: &Prepare) -> Result<Answer, Failure> {
     let machine = Machine::open(host)?;
     match prepare(&machine.node(), &machine.store, &config, &ask) {
         Ok(grant) => hand_over(&args.answer.render(&grant, || tell(&grant))?, &ask.id),
-        Err(PrepareError::Refused(refusal)) => Err(machine::refused(&args.answer, &refusal)),
+        Err(PrepareError::Refused(refusal)) => Err(args.answer.refused(&refusal, &refusal)),
+        Err(error @ PrepareError::NotEnforced { .. }) => {
+            Err(args.answer.refused(&PlainRefusal::of(&error), &error))
+        }
         Err(error) => Err(Failure::new(exit(&error), error)),
     }
 }
@@ -93,7 +96,6 @@ fn owner(host: &Host, start_process: Option<u32>) -> Result<Owner, Failure> {
 
 fn exit(error: &PrepareError) -> Exit {
     match error {
-        PrepareError::NotEnforced { .. } => Exit::Refused,
         PrepareError::Unsettled(_) => Exit::Busy,
         PrepareError::Store(error) => machine::store_exit(error),
         PrepareError::Release(error) => release_exit(error),

@@ -1,6 +1,6 @@
 //! `divvy runtime`.
 
-use super::answer::{Answer, AnswerArgs, Exit, Failure};
+use super::answer::{Answer, AnswerArgs, Exit, Failure, PlainRefusal};
 use super::host::{PROGRAMS, installed};
 use crate::engines::{self, Activation, Engine, FileChange, Options, Plan};
 use crate::hook_args::PROGRAM as HOOK;
@@ -95,8 +95,9 @@ pub(super) fn run(command: Command) -> Result<Answer, Failure> {
     let engine = Engine::from(args.runtime);
     let options = args.options(engine)?;
     let root = std::path::absolute(&args.root)?;
-    let plan = args.plan(engine, &options, &root).map_err(|error| {
-        Failure::new(if error.is_refusal() { Exit::Refused } else { Exit::Failed }, error)
+    let plan = args.plan(engine, &options, &root).map_err(|error| match error.is_refusal() {
+        true => args.answer.refused(&PlainRefusal::of(&error), &error),
+        false => error.into(),
     })?;
     let mut notes: Vec<String> = plan.notes.iter().map(|note| format!("divvy: {note}")).collect();
     if !args.remove {
@@ -169,52 +170,97 @@ fn missing_programs(engine: Engine, options: &Options, root: &Path) -> Vec<Strin
 
 /// What a run did, or would do.
 #[derive(Debug, Serialize)]
-struct Report {
-    engine: &'static str,
+pub(super) struct Report {
+    engine: Engine,
+    /// Whether any file changed, or would.
     changed: bool,
+    /// Whether this says what would be done, and nothing was.
     dry_run: bool,
+    /// The files that changed, or would.
     files: Vec<FileReport>,
-    /// `nothing`, `next container`, `reload` or `restart`.
-    needs: &'static str,
+    needs: Needs,
+    /// The command that lets the engine see it, where it takes one.
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<String>,
+    /// What that command does to containers.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'static str>,
 }
 
+/// A file that changed, or would.
 #[derive(Debug, Serialize)]
 struct FileReport {
+    /// The file, as the engine sees it.
     path: PathBuf,
-    change: &'static str,
+    change: Change,
+    /// What the change is for.
     why: String,
+    /// The change as a unified diff, with `--dry-run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<String>,
+}
+
+/// What becomes of a file.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Change {
+    Created,
+    Changed,
+    Removed,
+}
+
+impl Change {
+    fn of(change: &FileChange) -> Change {
+        match (&change.before, &change.after) {
+            (None, _) => Change::Created,
+            (_, None) => Change::Removed,
+            _ => Change::Changed,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Change::Created => "created",
+            Change::Changed => "changed",
+            Change::Removed => "removed",
+        }
+    }
+}
+
+/// What it takes for the engine to see a change.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Needs {
+    /// Nothing changed.
+    Nothing,
+    /// The next container sees it.
+    NextContainer,
+    /// The engine's service has to be reloaded; containers are not touched.
+    Reload,
+    /// The engine's service has to be restarted.
+    Restart,
 }
 
 impl Report {
     fn of(engine: Engine, plan: &Plan, dry_run: bool) -> Report {
         let file = |change: &FileChange| FileReport {
             path: change.path.clone(),
-            change: match (&change.before, &change.after) {
-                (None, _) => "created",
-                (_, None) => "removed",
-                _ => "changed",
-            },
+            change: Change::of(change),
             why: change.why.clone(),
             diff: dry_run.then(|| engines::diff(change)),
         };
         let (needs, command, warning) = match plan.activation {
-            Activation::Nothing => ("nothing", None, None),
-            Activation::NextContainer => ("next container", None, None),
+            Activation::Nothing => (Needs::Nothing, None, None),
+            Activation::NextContainer => (Needs::NextContainer, None, None),
             Activation::Reload { service } => {
-                ("reload", Some(format!("systemctl reload {service}")), None)
+                (Needs::Reload, Some(format!("systemctl reload {service}")), None)
             }
             Activation::Restart { service, warning } => {
-                ("restart", Some(format!("systemctl restart {service}")), warning)
+                (Needs::Restart, Some(format!("systemctl restart {service}")), warning)
             }
         };
         Report {
-            engine: engine.word(),
+            engine,
             changed: !plan.changes.is_empty(),
             dry_run,
             files: plan.changes.iter().map(file).collect(),
@@ -225,15 +271,14 @@ impl Report {
     }
 
     fn tell(&self) -> String {
-        let engine = self.engine;
         if !self.changed {
-            return format!("{engine}: nothing to change\n");
+            return format!("{}: nothing to change\n", self.engine.word());
         }
         let mut text = String::new();
         for FileReport { path, change, why, diff } in &self.files {
             match diff {
                 Some(diff) => text.push_str(diff),
-                None => text.push_str(&format!("{}: {change} ({why})\n", path.display())),
+                None => text.push_str(&format!("{}: {} ({why})\n", path.display(), change.word())),
             }
         }
         if self.dry_run {

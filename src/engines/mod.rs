@@ -29,6 +29,7 @@ pub use plan::{plan, plan_removal};
 pub use read::{Current, below, read};
 pub use record::{Record, Trace};
 
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,8 @@ use std::path::{Path, PathBuf};
 const HEADING: &str = "# Written by `divvy runtime configure`";
 
 /// A container engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Engine {
     /// podman, with hooks of its own.
     Podman,

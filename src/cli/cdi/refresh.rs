@@ -1,16 +1,16 @@
 //! `divvy cdi refresh`.
 
 use super::spec_args::SpecArgs;
-use crate::cli::answer::{Answer, AnswerArgs, Exit, Failure, Form};
+use crate::cli::answer::{Answer, AnswerArgs, Exit, Failure};
 use crate::compat::device_plugin::ResourceName;
 use crate::host::Host;
 use crate::ops::generate::{self, Generated};
 use crate::ops::refresh::{self, Outcome, Refreshed};
 use crate::ops::remove_specs::remove_specs;
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Refresh {
@@ -106,15 +106,20 @@ fn resources(
     Ok(done)
 }
 
-/// Another's file is a refusal; for programs, it is on stdout too.
+/// Another file defines the same devices: a refusal for programs.
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct Taken<'a> {
+    /// One sentence: what is refused, why, what to do.
+    message: String,
+    /// The other file.
+    file: &'a Path,
+    /// The kind of the devices, `nvidia.com/gpu`.
+    kind: String,
+}
+
 fn refusal(answer: &AnswerArgs, error: refresh::Error) -> Failure {
     let refresh::Error::Taken { file, kind } = &error else { return error.into() };
-    let document = json!({ "refused": error.to_string(), "file": file, "kind": kind });
-    let text = match answer.output {
-        Form::Table => None,
-        Form::Json | Form::Yaml => answer.render(&document, String::new).ok(),
-    };
-    Failure { answer: text, ..Failure::new(Exit::Refused, &error) }
+    answer.refused(&Taken { message: error.to_string(), file, kind: kind.to_string() }, &error)
 }
 
 /// Names as far as people read them; `divvy cdi list` has all.
