@@ -22,7 +22,7 @@ const MAX_SENTENCE: usize = 4 << 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// The claim that was not made.
-    pub id: ClaimId,
+    pub claim: ClaimId,
     /// When, in seconds of Unix time.
     pub time: u64,
     /// The container's id, where the road knows it.
@@ -32,7 +32,7 @@ pub struct Refused {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<String>,
     /// One sentence: what failed, on what, why, what to do.
-    pub refused: String,
+    pub message: String,
 }
 
 /// A refusal that can't be kept or read.
@@ -47,12 +47,12 @@ pub struct RefusedError {
 impl Refused {
     /// A refusal of now.
     #[must_use]
-    pub fn new(id: ClaimId, refused: &str) -> Refused {
-        let line: String = refused.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    pub fn new(claim: ClaimId, message: &str) -> Refused {
+        let line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let end = (0..=MAX_SENTENCE.min(line.len())).rev().find(|end| line.is_char_boundary(*end));
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-        let refused = line.get(..end.unwrap_or(0)).unwrap_or_default().to_owned();
-        Refused { id, time, container: None, requests: None, refused }
+        let message = line.get(..end.unwrap_or(0)).unwrap_or_default().to_owned();
+        Refused { claim, time, container: None, requests: None, message }
     }
 
     /// Keeps it, in place of one with the same id, and lets the oldest go.
@@ -67,7 +67,7 @@ impl Refused {
         };
         make(&host.state_dir, 0o711).map_err(failed("make", &host.state_dir))?;
         make(&folder, 0o700).map_err(failed("make", &folder))?;
-        let path = file(host, &self.id);
+        let path = file(host, &self.claim);
         let text =
             serde_json::to_vec(self).map_err(io::Error::from).map_err(failed("write", &path))?;
         cdi::write_atomically(&path, &text)
@@ -147,7 +147,7 @@ mod tests {
         let kept = Refused { container: Some("abc".into()), ..Refused::new(id.clone(), &long) };
         kept.keep(&host).unwrap();
         assert_eq!(Refused::read(&host, &id).unwrap(), kept);
-        assert!(kept.refused.starts_with("no room é") && kept.refused.len() <= MAX_SENTENCE);
+        assert!(kept.message.starts_with("no room é") && kept.message.len() <= MAX_SENTENCE);
         assert_eq!(Refused::all(&host), [kept]);
     }
 
@@ -159,6 +159,6 @@ mod tests {
         }
         let kept = Refused::all(&host);
         assert_eq!(kept.len(), KEPT);
-        assert_eq!(kept[0].id.as_str(), format!("c{}", KEPT + 2));
+        assert_eq!(kept[0].claim.as_str(), format!("c{}", KEPT + 2));
     }
 }

@@ -136,7 +136,7 @@ fn a_gpu_that_answers_nonsense_is_unusable() {
     let session = Session::open(Some(&nvml.path)).unwrap();
     let inventory = inventory::read(&session, Scope::Devices).unwrap();
     assert!(inventory.gpus.is_empty());
-    assert!(inventory.unusable[0].reason.starts_with("GPU 0: the driver gives it the UUID \"xxx"));
+    assert!(inventory.unusable[0].says.starts_with("GPU 0: the driver gives it the UUID \"xxx"));
 }
 
 /// The boards that the simulated NVML knows.
@@ -346,7 +346,7 @@ fn one_lost_gpu_costs_the_others_nothing() {
         let served: Vec<_> = inventory.gpus.iter().map(|gpu| gpu.index).collect();
         assert_eq!(served, [0, 1, 2, 4, 5, 6, 7]);
         assert_eq!(inventory.unusable[0].index, 3);
-        let reason = &inventory.unusable[0].reason;
+        let reason = &inventory.unusable[0].says;
         assert!(reason.starts_with("GPU 3: the GPU has fallen off the bus"), "{reason}");
     }
 }

@@ -1,5 +1,6 @@
 //! What is wrong with a spec, and where.
 
+use serde::Serialize;
 use std::fmt;
 
 /// One thing that is wrong with a spec.
@@ -15,8 +16,9 @@ pub struct Finding {
     pub problem: String,
 }
 
-/// How bad a [`Finding`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// The specification forbids it, or it can't work; engines load the spec all the same.
     Warning,

@@ -52,7 +52,7 @@ fn refuse(mut config: Value, refused: Refused, hook: &str, error: Error) -> Resu
     // Without a configuration that can be read, the folder is where it is by default.
     let host = program::configuration().map_or_else(|_| Host::default(), |(_, host)| host);
     refused.keep(&host).map_err(|unkept| Error::Unkept { cause: Box::new(error), unkept })?;
-    oci::refuse(&mut config, &refused.id, hook)?;
+    oci::refuse(&mut config, &refused.claim, hook)?;
     answer(&written(&config)?)
 }
 

@@ -74,6 +74,7 @@ pub enum Purpose {
     /// For claims that take turns.
     TimeSlicing {
         /// The interval that was asked for, where one was.
+        #[serde(skip_serializing_if = "Option::is_none")]
         interval: Option<Interval>,
     },
     /// For claims that run at once, through one control daemon.

@@ -11,7 +11,7 @@ pub enum Owner {
     /// Made by `divvy prepare`: lives until it is released or another boot, whatever its age.
     Caller,
     /// Made while an engine starts a container: dead when that process is gone and nothing is bound,
-    /// or [`Owner::START_LIMIT_MS`] after it was made.
+    /// or 120 seconds after it was made.
     Start {
         /// The engine or wrapper that is starting the container.
         process: ProcessRef,
@@ -22,7 +22,8 @@ pub enum Owner {
         container: ContainerRef,
         /// Its first process.
         process: ProcessRef,
-        /// Where its processes live; `None` where they share the root cgroup.
+        /// Where its processes live; absent where they share the root cgroup.
+        #[serde(skip_serializing_if = "Option::is_none")]
         cgroup: Option<Cgroup>,
     },
 }

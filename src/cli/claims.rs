@@ -152,7 +152,7 @@ fn tell_refused(refused: &[Refused], now: u64) -> String {
     let rows = refused.iter().map(|one| {
         let container = cell(one.container.as_ref()).chars().take(SHOWN_OF_ID).collect();
         let when = ago(now.saturating_sub(one.time));
-        vec![when, container, cell(one.requests.as_ref()), printable(&one.refused)]
+        vec![when, container, cell(one.requests.as_ref()), printable(&one.message)]
     });
     table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>())
 }

@@ -63,7 +63,7 @@ pub(super) fn judge(driver: &Driver, inventory: &Looked<Inventory>) -> Judged {
             let what = format!("GPU {} doesn't answer", gpu.index);
             let mend = run(format!("nvidia-smi --gpu-reset -i {}", gpu.index))
                 .but("with no process on it; where that fails, reboot");
-            findings.push(Finding::new(Name::GpuLost, what, &gpu.reason, mend));
+            findings.push(Finding::new(Name::GpuLost, what, &gpu.says, mend));
         }
         if inventory.gpus.is_empty() && inventory.unusable.is_empty() {
             let what = "the driver has no GPU";

@@ -13,6 +13,7 @@ pub struct NodeIdentity {
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot_id: String,
     /// Inode of `/sys/module/nvidia`, which sysfs gives out anew each time that the driver is loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub driver_load: Option<u64>,
 }
 

@@ -23,7 +23,7 @@ pub struct Unusable {
     /// NVML's index of it.
     pub index: u32,
     /// One sentence for people.
-    pub reason: String,
+    pub says: String,
 }
 
 /// A physical GPU.

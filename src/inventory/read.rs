@@ -101,7 +101,7 @@ pub fn read(session: &Session, scope: Scope) -> Result<Inventory, InventoryError
     for index in 0..session.device_count()? {
         match gpu(session, index, scope, &mut boards) {
             Ok(gpu) => inventory.gpus.push(gpu),
-            Err(reason) => inventory.unusable.push(Unusable { index, reason }),
+            Err(reason) => inventory.unusable.push(Unusable { index, says: reason }),
         }
     }
     minors_differ(&inventory.gpus)?;

@@ -58,7 +58,7 @@ impl Labels {
             labels.put("gfd.timestamp", time);
         }
         for gpu in &facts.inventory.unusable {
-            labels.notes.push(format!("GPU {} is in no label: {}", gpu.index, gpu.reason));
+            labels.notes.push(format!("GPU {} is in no label: {}", gpu.index, gpu.says));
         }
         if facts.inventory.gpus.is_empty() {
             labels.notes.push("there is no GPU, so there is nothing to label".to_owned());

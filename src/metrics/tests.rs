@@ -323,7 +323,7 @@ fn everything() -> Seen {
     let mut second = other.inventory.unwrap().gpus.remove(0);
     second.uuid = "GPU-1".into();
     inventory.gpus.push(second);
-    inventory.unusable.push(Unusable { index: 2, reason: "it is lost".into() });
+    inventory.unusable.push(Unusable { index: 2, says: "it is lost".into() });
     seen.utilization.insert("GPU-0".into(), Vec::new());
     let mut history = History::default();
     history.refusals.insert("no-placement".into(), 3);

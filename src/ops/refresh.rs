@@ -22,7 +22,6 @@ const PODMAN_WITH_GROUPS: (u32, u32) = (5, 1);
 
 /// What a refresh did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Refreshed {
     /// The spec's file.
     pub file: PathBuf,

@@ -1,7 +1,7 @@
 //! `divvy cdi validate`: a spec against the format, and against this host.
 
 use cdi::{ContainerEdits, Finding, Severity, Spec, Version};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,20 +24,17 @@ pub struct Checked {
 #[derive(Debug, Serialize)]
 pub struct Found {
     /// Whether the file can't serve its devices for it.
-    #[serde(serialize_with = "shown")]
     pub severity: Severity,
     /// The line, counted from 1, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
     /// The column, counted from 1, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<u64>,
     /// The field, such as `devices[3].name`; empty for the file as a whole.
     pub field: String,
     /// What is wrong, and what would be right.
     pub problem: String,
-}
-
-fn shown<S: Serializer>(severity: &Severity, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(severity)
 }
 
 impl fmt::Display for Found {

@@ -59,7 +59,7 @@ pub(super) fn choices(table: &Table<'_>, unit: &Unit<'_>) -> (Vec<Choice>, Vec<O
         };
         let gpu = facts.gpu;
         let (uuid, name) = (gpu.uuid.clone(), gpu.name.clone());
-        obstacles.push(Obstacle { gpu: gpu.index, uuid, name, reason });
+        obstacles.push(Obstacle { index: gpu.index, uuid, name, reason });
     }
     choices.sort_by_key(|choice| choice.cost);
     obstacles.sort_by_key(|obstacle| obstacle.reason.rank());
@@ -475,8 +475,8 @@ fn free_placements(place: &Place<'_>, mig: &Mig, profile: &Profile) -> Vec<(Plac
 fn no_placement(place: &Place<'_>, mig: &Mig) -> Reason {
     let occupied = place.table.occupied(place.n).count_ones();
     Reason::NoPlacement {
-        free: mig.slices.saturating_sub(occupied),
-        slices: mig.slices,
+        free_slices: mig.slices.saturating_sub(occupied),
+        memory_slices: mig.slices,
         by: place.mig_holders(),
         unclaimed: place.table.unclaimed(place.n).count(),
     }

@@ -71,7 +71,7 @@ pub struct NewDevice {
 pub enum DeviceRef {
     /// One that there is.
     Join(DeviceId),
-    /// One to be made: the index in [`Plan::new`].
+    /// One to be made: its index in `new`.
     New(usize),
 }
 
@@ -85,6 +85,7 @@ pub struct PlannedPart {
     /// What this claim's processes may use of it, under MPS.
     pub limits: MpsLimits,
     /// On joining an MPS control daemon: the limits that it must be raised to before the grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub raise_daemon: Option<MpsLimits>,
     /// Who sees to it that the claim gets no more.
     pub enforced: Enforced,
@@ -99,28 +100,28 @@ pub enum Note {
     /// Processes that nobody claims take turns on the GPU as well.
     ForeignProcesses {
         /// NVML's index.
-        gpu: u32,
+        index: u32,
         /// Which processes.
         pids: Vec<u32>,
     },
     /// Policy leaves the compute mode: a client that by-passes its daemon isn't stopped.
     ComputeModeLeft {
         /// NVML's index.
-        gpu: u32,
+        index: u32,
     },
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Note::ForeignProcesses { gpu, pids } => {
+            Note::ForeignProcesses { index, pids } => {
                 let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
                 let pids = pids.join(", ");
-                write!(f, "processes that nobody claims take turns on GPU {gpu} as well: {pids}")
+                write!(f, "processes that nobody claims take turns on GPU {index} as well: {pids}")
             }
-            Note::ComputeModeLeft { gpu } => write!(
+            Note::ComputeModeLeft { index } => write!(
                 f,
-                "the compute mode of GPU {gpu} is left as it is: a process that by-passes the MPS \
+                "the compute mode of GPU {index} is left as it is: a process that by-passes the MPS \
                  control daemon gets the whole GPU (compute-mode: exclusive in the configuration \
                  prevents it)"
             ),

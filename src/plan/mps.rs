@@ -123,7 +123,7 @@ fn sums_fit(facts: &GpuFacts<'_>, held: &Held, limits: MpsLimits) -> Result<(), 
             held.limits().filter_map(|own| own.threads).map(|t| u32::from(t.get())).sum();
         let left = 100u32.saturating_sub(set);
         if u32::from(threads.get()) > left && !facts.policy.oversubscribe {
-            return Err(Reason::Threads { left, by: held.by() });
+            return Err(Reason::Threads { left_percent: left, by: held.by() });
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ pub struct Holder {
     /// The claim's id.
     pub claim: String,
     /// The container's id, where one has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// What it holds: `exclusive`, `3g.40gb`.
     pub holds: String,
@@ -62,7 +63,8 @@ pub enum Reason {
     SameClaim,
     /// Another interval holds.
     OtherInterval {
-        /// The one that holds; `None` where nobody asked for one.
+        /// The one that holds; absent where nobody asked for one.
+        #[serde(skip_serializing_if = "Option::is_none")]
         has: Option<Interval>,
         /// Who.
         by: Vec<Holder>,
@@ -77,7 +79,7 @@ pub enum Reason {
     /// Too few threads are left.
     Threads {
         /// What is left, in per cent.
-        left: u32,
+        left_percent: u32,
         /// Who has the others.
         by: Vec<Holder>,
     },
@@ -154,10 +156,10 @@ pub enum Reason {
     },
     /// No placement is free.
     NoPlacement {
-        /// Slices that are free.
-        free: u32,
-        /// Slices that there are.
-        slices: u32,
+        /// Memory slices that are free.
+        free_slices: u32,
+        /// Memory slices that there are.
+        memory_slices: u32,
         /// Who has the others.
         by: Vec<Holder>,
         /// MIG devices that nobody claims.
@@ -343,7 +345,7 @@ impl fmt::Display for Reason {
             Reason::NoReplica { replicas, by } => {
                 write!(f, "all {replicas} replicas are taken by {}", By(by))
             }
-            Reason::Threads { left, by } => {
+            Reason::Threads { left_percent: left, by } => {
                 write!(f, "{left} % of the threads are left beside {}", By(by))
             }
             Reason::Memory { left_mib, by } if by.is_empty() => {
@@ -407,7 +409,7 @@ impl Reason {
                 "that profile can't be cut so, but into {}",
                 has.iter().map(|slices| format!("{slices}c")).collect::<Vec<_>>().join(", ")
             ),
-            Reason::NoPlacement { free, slices, by, unclaimed } => {
+            Reason::NoPlacement { free_slices: free, memory_slices: slices, by, unclaimed } => {
                 write!(f, "no placement is free ({free} of {slices} slices are)")?;
                 let nobodys = match unclaimed {
                     1 => "a MIG device that nobody claims".to_owned(),

@@ -5,7 +5,6 @@ use super::reason::Reason;
 use crate::config::Asker;
 use crate::inventory::ProfileName;
 use crate::request::{Pin, Request};
-use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -68,7 +67,7 @@ pub enum Cause {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Obstacle {
     /// NVML's index.
-    pub gpu: u32,
+    pub index: u32,
     /// `GPU-…`; empty for a GPU that doesn't answer.
     pub uuid: String,
     /// The product.
@@ -84,12 +83,16 @@ const SHOWN: usize = 4;
 impl Refusal {
     /// The reason in a word, for counting: of the easiest obstacle, where GPUs have different ones.
     pub fn word(&self) -> String {
-        let Cause::Gpus(obstacles) = &self.cause else { return self.cause.word().to_owned() };
-        let tag = |obstacle: &Obstacle| {
-            let form = serde_json::to_value(&obstacle.reason).ok()?;
-            form.get("reason")?.as_str().map(str::to_owned)
+        let easiest = match &self.cause {
+            Cause::Gpus(obstacles) => obstacles.first(),
+            _ => None,
         };
-        obstacles.first().and_then(tag).unwrap_or_else(|| self.cause.word().to_owned())
+        let form = match easiest {
+            Some(obstacle) => serde_json::to_value(&obstacle.reason),
+            None => serde_json::to_value(self.cause.word()),
+        };
+        let form = form.unwrap_or_default();
+        form.get("reason").unwrap_or(&form).as_str().unwrap_or_default().to_owned()
     }
 
     /// What would help most: the easiest obstacle's remedy.
@@ -138,18 +141,42 @@ impl Refusal {
     }
 }
 
+/// What stands in the way, in a word.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Word {
+    /// There is no GPU.
+    NoGpu,
+    /// No GPU is what the request names.
+    NoMatch,
+    /// MPS beside another mode, or beside other limits, in one claim.
+    MixedMps,
+    /// Several MPS shares of MIG devices in one claim.
+    SeveralMpsOnMig,
+    /// No share of that name is configured.
+    NoShare,
+    /// The share means something else.
+    OtherShare,
+    /// The share is for others.
+    NotForYou,
+    /// A claim has one replica of the resource at most.
+    OnePerClaim,
+    /// On each GPU something else.
+    Gpus,
+}
+
 impl Cause {
-    fn word(&self) -> &'static str {
+    fn word(&self) -> Word {
         match self {
-            Cause::NoGpu => "no-gpu",
-            Cause::NoMatch { .. } => "no-match",
-            Cause::MixedMps => "mixed-mps",
-            Cause::SeveralMpsOnMig => "several-mps-on-mig",
-            Cause::NoShare { .. } => "no-share",
-            Cause::OtherShare { .. } => "other-share",
-            Cause::NotForYou { .. } => "not-for-you",
-            Cause::OnePerClaim { .. } => "one-per-claim",
-            Cause::Gpus(_) => "gpus",
+            Cause::NoGpu => Word::NoGpu,
+            Cause::NoMatch { .. } => Word::NoMatch,
+            Cause::MixedMps => Word::MixedMps,
+            Cause::SeveralMpsOnMig => Word::SeveralMpsOnMig,
+            Cause::NoShare { .. } => Word::NoShare,
+            Cause::OtherShare { .. } => Word::OtherShare,
+            Cause::NotForYou { .. } => Word::NotForYou,
+            Cause::OnePerClaim { .. } => Word::OnePerClaim,
+            Cause::Gpus(_) => Word::Gpus,
         }
     }
 }
@@ -180,7 +207,7 @@ impl fmt::Display for Refusal {
                 }
                 for (n, obstacle) in obstacles.iter().take(SHOWN).enumerate() {
                     f.write_str(if n == 0 { "" } else { "; " })?;
-                    write!(f, "GPU {} ({}): {}", obstacle.gpu, obstacle.name, obstacle.reason)?;
+                    write!(f, "GPU {} ({}): {}", obstacle.index, obstacle.name, obstacle.reason)?;
                 }
                 if obstacles.len() > SHOWN {
                     let more = obstacles.len() - SHOWN;
@@ -192,21 +219,43 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// A refusal as programs read it.
+#[derive(Serialize)]
+struct Form<'a> {
+    /// The request, in words.
+    request: String,
+    /// How many of its devices could have been had, where it wants several.
+    served: usize,
+    cause: Word,
+    /// What stands in the way on each GPU, the easiest to mend first; where `cause` is `gpus`.
+    gpus: &'a [Obstacle],
+    /// MIG profiles that would fit somewhere now, the largest first; for MIG requests.
+    fits: &'a [ProfileName],
+    /// The first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    largest: Option<&'a ProfileName>,
+    /// What would help most.
+    remedy: String,
+    /// All of it in one sentence.
+    message: String,
+}
+
 impl Serialize for Refusal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let obstacles = match &self.cause {
+        let gpus = match &self.cause {
             Cause::Gpus(obstacles) => &obstacles[..],
             _ => &[],
         };
-        let mut form = serializer.serialize_struct("Refusal", 8)?;
-        form.serialize_field("request", &self.request.to_string())?;
-        form.serialize_field("served", &self.served)?;
-        form.serialize_field("cause", self.cause.word())?;
-        form.serialize_field("gpus", obstacles)?;
-        form.serialize_field("fits", &self.fits)?;
-        form.serialize_field("largest", &self.fits.first())?;
-        form.serialize_field("remedy", &self.remedy())?;
-        form.serialize_field("message", &self.to_string())?;
-        form.end()
+        let form = Form {
+            request: self.request.to_string(),
+            served: self.served,
+            cause: self.cause.word(),
+            gpus,
+            fits: &self.fits,
+            largest: self.fits.first(),
+            remedy: self.remedy(),
+            message: self.to_string(),
+        };
+        form.serialize(serializer)
     }
 }

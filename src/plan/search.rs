@@ -223,10 +223,10 @@ fn cause(unit: &Unit<'_>, mut obstacles: Vec<Obstacle>, table: &Table<'_>) -> Ca
         None => true,
     });
     obstacles.extend(lost.map(|gpu| Obstacle {
-        gpu: gpu.index,
+        index: gpu.index,
         uuid: String::new(),
         name: "lost".to_owned(),
-        reason: Reason::Lost { says: gpu.reason.clone() },
+        reason: Reason::Lost { says: gpu.says.clone() },
     }));
     match unit.pin {
         _ if !obstacles.is_empty() => Cause::Gpus(obstacles),

@@ -106,10 +106,10 @@ impl Writer<'_> {
         let Some(facts) = self.table.gpus.get(gpu) else { return };
         let index = facts.gpu.index;
         if !beside.is_empty() {
-            self.plan.notes.push(Note::ForeignProcesses { gpu: index, pids: beside.to_vec() });
+            self.plan.notes.push(Note::ForeignProcesses { index, pids: beside.to_vec() });
         }
         if unit.mps().is_some() && !facts.policy.exclusive_process {
-            self.plan.notes.push(Note::ComputeModeLeft { gpu: index });
+            self.plan.notes.push(Note::ComputeModeLeft { index });
         }
     }
 

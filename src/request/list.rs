@@ -13,7 +13,7 @@ pub const MAX_REQUESTS: usize = 64;
 /// The longest text of several requests, and the largest document of them, in bytes.
 const MAX_BYTES: usize = 64 << 10;
 
-/// The requests of one claim: at least one, at most [`MAX_REQUESTS`] devices in all.
+/// The requests of one claim: at least one, at most 64 devices in all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(transparent)]

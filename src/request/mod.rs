@@ -94,7 +94,7 @@ impl fmt::Display for Mode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MpsLimits {
-    /// Of the device's threads.
+    /// Of the device's threads, in per cent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<Percent>,
     /// Of the device's memory, per process.

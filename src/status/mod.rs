@@ -52,8 +52,8 @@ pub struct GpuStatus {
     pub memory_mib: u64,
     /// Memory slices, where MIG mode is on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub slices: Option<u32>,
-    /// How the whole GPU is shared; `None` where it isn't used as a whole.
+    pub memory_slices: Option<u32>,
+    /// How the whole GPU is shared; absent where it isn't used as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
     /// Its GPU instances, by start.
@@ -70,8 +70,8 @@ pub struct InstanceStatus {
     /// Where it stands.
     pub placement: Placement,
     /// `MIG-…`, of each compute instance in it.
-    pub mig: Vec<String>,
-    /// How it is shared; `None` where it isn't divvy's.
+    pub mig_devices: Vec<String>,
+    /// How it is shared; absent where it isn't divvy's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
 }
@@ -154,7 +154,7 @@ fn gpu_status(gpu: &Gpu, inventory: &Inventory, claims: &[Claim], devices: &[Dev
         uuid: gpu.uuid.clone(),
         name: gpu.name.clone(),
         memory_mib: gpu.memory_mib,
-        slices: gpu.mig.as_ref().filter(|mig| mig.enabled).map(|mig| mig.slices),
+        memory_slices: gpu.mig.as_ref().filter(|mig| mig.enabled).map(|mig| mig.slices),
         sharing: whole.map(|device| sharing(device, claims)),
         instances,
         unclaimed_processes: gpu
@@ -178,7 +178,7 @@ fn instance(gpu: &Gpu, one: &GpuInstance, claims: &[Claim], devices: &[&Device])
             |profile| profile.name.to_string(),
         ),
         placement: one.placement,
-        mig: one.compute_instances.iter().map(|compute| compute.uuid.clone()).collect(),
+        mig_devices: one.compute_instances.iter().map(|compute| compute.uuid.clone()).collect(),
         sharing: device.map(|device| sharing(device, claims)),
     }
 }

@@ -30,7 +30,7 @@ pub fn draw(status: &Status, style: Style) -> String {
         text.push('\n');
     }
     for gpu in &status.unusable {
-        let line = fit(&format!("GPU {}  unusable: {}", gpu.index, gpu.reason), style.width);
+        let line = fit(&format!("GPU {}  unusable: {}", gpu.index, gpu.says), style.width);
         text.push_str(&paint(&line, Tone::Foreign, style));
         text.push_str("\n\n");
     }
@@ -63,7 +63,7 @@ fn gpu_lines(gpu: &GpuStatus, style: Style) -> String {
     let mut text = paint(&fit(&heading, style.width), Tone::Heading, style);
     text.push('\n');
     let _ = writeln!(text, "  {}", fit(&gpu.uuid, style.width.saturating_sub(2)));
-    if let Some(slices) = gpu.slices {
+    if let Some(slices) = gpu.memory_slices {
         text.push_str(&slice_bar(slices, &gpu.instances, style));
     }
     let holders = gpu.sharing.iter().map(|sharing| (None, sharing));
@@ -78,7 +78,7 @@ fn gpu_lines(gpu: &GpuStatus, style: Style) -> String {
 
 /// What the GPU is used for, in a few words.
 fn use_of(gpu: &GpuStatus) -> String {
-    match (&gpu.sharing, gpu.slices, gpu.unclaimed_processes.as_slice()) {
+    match (&gpu.sharing, gpu.memory_slices, gpu.unclaimed_processes.as_slice()) {
         (Some(sharing), ..) => purpose(sharing),
         (None, Some(slices), _) => {
             let used: u32 = gpu.instances.iter().map(|one| one.placement.size).sum();

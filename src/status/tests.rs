@@ -73,7 +73,7 @@ fn node() -> Status {
     let inventory = Inventory {
         driver_version: "550.163.01".into(),
         gpus: vec![gpu(0, Some(mig)), gpu(1, None), gpu(2, None), busy, gpu(4, None)],
-        unusable: vec![Unusable { index: 5, reason: "it has fallen off the bus".into() }],
+        unusable: vec![Unusable { index: 5, says: "it has fallen off the bus".into() }],
         ..Inventory::default()
     };
     let (prod, big) = held("prod", Purpose::Exclusive, "GPU-0", Some(("3g.40gb", 4, 4)));

@@ -99,7 +99,7 @@ fn profiles_are_shown_with_what_is_left() {
     insta::assert_snapshot!(site.divvy(&["mig", "profiles"]).done());
     let json = site.divvy(&["mig", "profiles", "--output", "json"]).json();
     assert_eq!(json[0]["profiles"][0]["name"], "7g.40gb");
-    assert_eq!(json[2]["mig"], serde_json::Value::Null);
+    assert_eq!(json[2]["mig_enabled"], serde_json::Value::Null);
 }
 
 /// mig-parted destroys everything on a GPU for a profile that it doesn't have, and succeeds.

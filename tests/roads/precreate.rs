@@ -45,7 +45,7 @@ fn a_refusal_goes_into_a_hook_that_tells_it() {
         let id = args[2].as_str().unwrap().strip_prefix("--refused-id=").unwrap();
         let kept =
             divvy::refused::Refused::read(&ground.node.host(), &id.parse().unwrap()).unwrap();
-        assert!(kept.refused.contains(words), "{}", kept.refused);
+        assert!(kept.message.contains(words), "{}", kept.message);
         assert_eq!(ground.claims(), "no claims\n");
     }
     let told = |form: &str| {

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     let (settings, host) = program::configuration()?;
     let requests = match work {
         CreateRuntime::Refused(id) => {
-            return Err(Error::Refused(Refused::read(&host, &id)?.refused));
+            return Err(Error::Refused(Refused::read(&host, &id)?.message));
         }
         CreateRuntime::Request(requests) => requests,
     };

@@ -58,7 +58,7 @@ fn notes(report: &Report) -> Vec<String> {
     let notes = report.notes.iter().map(|note| format!("divvy: {note}"));
     let claims = report.gpus.iter().filter(|gpu| !gpu.of_claims.is_empty()).map(|gpu| {
         let which = gpu.of_claims.join(", ");
-        format!("divvy: GPU {}: {which} was made for claims, and goes with them", gpu.gpu)
+        format!("divvy: GPU {}: {which} was made for claims, and goes with them", gpu.index)
     });
     notes.chain(claims).collect()
 }
@@ -67,7 +67,7 @@ fn notes(report: &Report) -> Vec<String> {
 fn waits(gpus: &[GpuPlan]) -> String {
     let waiting = |wait| {
         let gpus = gpus.iter().filter(|gpu| gpu.waits == Some(wait));
-        gpus.map(|gpu| gpu.gpu.to_string()).collect::<Vec<_>>().join(",")
+        gpus.map(|gpu| gpu.index.to_string()).collect::<Vec<_>>().join(",")
     };
     let (reset, reboot) = (waiting(Waits::Reset), waiting(Waits::Reboot));
     let mut text = String::from("divvy resets nothing by itself, and MIG mode");

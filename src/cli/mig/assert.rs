@@ -27,8 +27,8 @@ pub(super) fn run(host: &Host, args: &Assert) -> Result<Answer, Failure> {
         let notes = found.notes.iter().map(|note| format!("divvy: {note}"));
         return Ok(Answer { text, notes: notes.collect() });
     }
-    let wrong = found.gpus.iter().filter(|gpu| !gpu.is_right()).map(|gpu| gpu.gpu);
-    let mut wrong: Vec<u32> = wrong.chain(found.refused.iter().map(|gpu| gpu.gpu)).collect();
+    let wrong = found.gpus.iter().filter(|gpu| !gpu.is_right()).map(|gpu| gpu.index);
+    let mut wrong: Vec<u32> = wrong.chain(found.refused.iter().map(|gpu| gpu.index)).collect();
     wrong.sort_unstable();
     let wrong: Vec<String> = wrong.iter().map(u32::to_string).collect();
     let message = format!("the layout doesn't hold on GPU {}", wrong.join(", "));
@@ -38,7 +38,7 @@ pub(super) fn run(host: &Host, args: &Assert) -> Result<Answer, Failure> {
 fn shown(found: &Differences) -> String {
     let mut text = tell(&found.gpus);
     for gpu in &found.refused {
-        text.push_str(&format!("GPU {}: {}\n", gpu.gpu, gpu.name));
+        text.push_str(&format!("GPU {}: {}\n", gpu.index, gpu.name));
         for obstacle in &gpu.obstacles {
             text.push_str(&format!("  is wrong, and {obstacle}\n"));
         }

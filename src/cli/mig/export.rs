@@ -21,7 +21,7 @@ pub(super) fn run(host: &Host, args: &Export) -> Result<Answer, Failure> {
     // A layout is a document, for people as well.
     let document = serde_saphyr::to_string(&export)?;
     let text = args.answer.render(&export, || document)?;
-    let lost = inventory.unusable.iter().map(|gpu| format!("{}: left out", gpu.reason));
+    let lost = inventory.unusable.iter().map(|gpu| format!("{}: left out", gpu.says));
     let notes = export.notes.iter().cloned().chain(lost);
     Ok(Answer { text, notes: notes.map(|note| format!("divvy: {note}")).collect() })
 }

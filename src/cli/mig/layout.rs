@@ -66,8 +66,10 @@ impl LayoutArgs {
 
 /// A failure for programs.
 #[derive(Serialize)]
-struct Failed<'a> {
+pub(in crate::cli) struct Failed<'a> {
+    /// `failed`.
     state: State,
+    /// One sentence: what failed, on what, why, what to do.
     message: &'a str,
     /// GPUs that something keeps from becoming what they should be.
     gpus: &'a [Refusal],
@@ -77,7 +79,7 @@ struct Failed<'a> {
 pub(super) fn tell(plans: &[GpuPlan]) -> String {
     let mut text = String::new();
     for plan in plans {
-        text.push_str(&format!("GPU {}: {}\n", plan.gpu, plan.name));
+        text.push_str(&format!("GPU {}: {}\n", plan.index, plan.name));
         if plan.is_right() {
             text.push_str("  is right\n");
             continue;

@@ -17,17 +17,17 @@ pub(super) fn run(host: &Host, args: &Profiles) -> Result<Answer, Failure> {
     let gpus = mig::profiles(&inventory);
     let text =
         args.answer.render(&gpus, || gpus.iter().map(tell).collect::<Vec<_>>().join("\n"))?;
-    let lost = inventory.unusable.iter().map(|gpu| format!("divvy: {}", gpu.reason));
+    let lost = inventory.unusable.iter().map(|gpu| format!("divvy: {}", gpu.says));
     Ok(Answer { text, notes: lost.collect() })
 }
 
 fn tell(gpu: &GpuProfiles) -> String {
-    let mode = match gpu.mig {
+    let mode = match gpu.mig_enabled {
         None => "can't do MIG",
         Some(true) => "MIG mode is on",
         Some(false) => "MIG mode is off",
     };
-    let mut text = format!("GPU {}: {}, {mode}\n", gpu.gpu, gpu.name);
+    let mut text = format!("GPU {}: {}, {mode}\n", gpu.index, gpu.name);
     if !gpu.profiles.is_empty() {
         let head = ["PROFILE", "COMPUTE", "SMS", "MEMORY", "MOST", "FREE", "PLACEMENTS"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
@@ -41,7 +41,7 @@ fn tell(gpu: &GpuProfiles) -> String {
 fn row(row: &ProfileRow, on: bool) -> Vec<String> {
     vec![
         row.name.to_string(),
-        row.slices.to_string(),
+        row.compute_slices.to_string(),
         row.multiprocessors.to_string(),
         format!("{} MiB", row.memory_mib),
         row.most.to_string(),

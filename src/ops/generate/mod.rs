@@ -207,9 +207,9 @@ fn empty_mig(inventory: &Inventory) -> Vec<u32> {
 /// Why a GPU can't be served, with its index in front.
 fn reason(gpu: &Unusable) -> String {
     let subject = format!("GPU {}", gpu.index);
-    match gpu.reason.starts_with(&subject) {
-        true => gpu.reason.clone(),
-        false => format!("{subject}: {}", gpu.reason),
+    match gpu.says.starts_with(&subject) {
+        true => gpu.says.clone(),
+        false => format!("{subject}: {}", gpu.says),
     }
 }
 
@@ -253,7 +253,7 @@ fn choose<'a>(
 fn why_unknown(inventory: &Inventory, name: &str) -> String {
     let lost = inventory.unusable.iter().find(|gpu| gpu.index.to_string() == name);
     if let Some(gpu) = lost {
-        return format!(" ({})", gpu.reason);
+        return format!(" ({})", gpu.says);
     }
     let is_called = |index: u32, uuid: &str| index.to_string() == name || uuid == name;
     match inventory.gpus.iter().find(|gpu| is_called(gpu.index, &gpu.uuid)) {

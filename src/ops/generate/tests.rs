@@ -207,7 +207,7 @@ fn wanted_devices_are_known_by_any_name() {
 #[test]
 fn a_lost_gpu_costs_the_others_nothing() {
     let mut inventory = inventory(vec![gpu(0, None), gpu(2, None)]);
-    inventory.unusable = vec![Unusable { index: 1, reason: "it fell off the bus".into() }];
+    inventory.unusable = vec![Unusable { index: 1, says: "it fell off the bus".into() }];
     let node = Node::of(&inventory);
     let generated = generate(&node.host, &inventory, &options()).unwrap();
     assert_eq!(generated.left_out, ["left out: GPU 1: it fell off the bus"]);
@@ -264,7 +264,7 @@ fn without_a_device_the_reason_is_told() {
     let empty = told(&inventory(vec![gpu(0, Some(mig(0, 0))), gpu(1, Some(mig(1, 0)))]));
     assert!(empty.contains("MIG mode is on, and there is no MIG device, on GPU 0, 1"), "{empty}");
     let mut lost = inventory(vec![]);
-    lost.unusable = vec![Unusable { index: 0, reason: "lost".into() }];
+    lost.unusable = vec![Unusable { index: 0, says: "lost".into() }];
     assert!(told(&lost).contains("no GPU answers (GPU 0: lost)"));
 }
 

@@ -48,7 +48,7 @@ pub enum State {
 /// What was done, or would be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// The state of the GPU that is least far; `None` where nothing was to be done but said.
+    /// The state of the GPU that is least far; absent where nothing was to be done but said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
     /// The GPUs that the layout is for.

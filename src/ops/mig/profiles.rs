@@ -8,15 +8,16 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GpuProfiles {
     /// NVML's index.
-    pub gpu: u32,
+    pub index: u32,
     /// `GPU-…`.
     pub uuid: String,
     /// The product.
     pub name: String,
-    /// Whether MIG mode is on; `None` where the GPU can't do MIG.
-    pub mig: Option<bool>,
+    /// Whether MIG mode is on; absent where the GPU can't do MIG.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_enabled: Option<bool>,
     /// Memory slices that placements are counted in.
-    pub slices: u32,
+    pub memory_slices: u32,
     /// What it can be cut into.
     pub profiles: Vec<ProfileRow>,
 }
@@ -29,7 +30,7 @@ pub struct ProfileRow {
     /// The driver's id.
     pub id: u32,
     /// Compute slices.
-    pub slices: u32,
+    pub compute_slices: u32,
     /// Memory, in MiB.
     pub memory_mib: u64,
     /// Streaming multiprocessors.
@@ -57,7 +58,7 @@ pub fn profiles(inventory: &Inventory) -> Vec<GpuProfiles> {
             mig.profiles.iter().map(move |profile| ProfileRow {
                 name: profile.name.clone(),
                 id: profile.id,
-                slices: profile.name.slices,
+                compute_slices: profile.name.slices,
                 memory_mib: profile.memory_mib,
                 multiprocessors: profile.multiprocessors,
                 engines: profile.engines,
@@ -68,11 +69,11 @@ pub fn profiles(inventory: &Inventory) -> Vec<GpuProfiles> {
             })
         });
         GpuProfiles {
-            gpu: gpu.index,
+            index: gpu.index,
             uuid: gpu.uuid.clone(),
             name: gpu.name.clone(),
-            mig: mig.map(|mig| mig.enabled),
-            slices: mig.map_or(0, |mig| mig.slices),
+            mig_enabled: mig.map(|mig| mig.enabled),
+            memory_slices: mig.map_or(0, |mig| mig.slices),
             profiles: rows.collect(),
         }
     };

@@ -17,7 +17,7 @@ impl Work<'_> {
                 Err(cause) => undone.push(format!("{done}, and that stays ({cause})")),
             }
         }
-        ActError { gpu: plan.gpu, what: failed.what, cause: failed.cause, undone }
+        ActError { gpu: plan.index, what: failed.what, cause: failed.cause, undone }
     }
 
     fn undo_one(&mut self, done: &Done) -> Result<(), Cause> {

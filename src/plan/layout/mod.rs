@@ -40,7 +40,7 @@ pub struct Permission {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GpuPlan {
     /// NVML's index.
-    pub gpu: u32,
+    pub index: u32,
     /// `GPU-…`.
     pub uuid: String,
     /// The product.
@@ -95,7 +95,7 @@ pub fn plan(
 ) -> Result<Result<GpuPlan, Refusal>, LayoutError> {
     let gpu = target.gpu;
     let mut plan = GpuPlan {
-        gpu: gpu.index,
+        index: gpu.index,
         uuid: gpu.uuid.clone(),
         name: gpu.name.clone(),
         steps: Vec::new(),
@@ -118,7 +118,7 @@ pub fn plan(
         Ok(()) => cut(&board, &standing, &pieces, &mut plan),
     };
     let refusal = |obstacles| Refusal {
-        gpu: gpu.index,
+        index: gpu.index,
         uuid: gpu.uuid.clone(),
         name: gpu.name.clone(),
         obstacles,

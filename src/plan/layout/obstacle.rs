@@ -53,7 +53,7 @@ pub enum Obstacle {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Refusal {
     /// NVML's index.
-    pub gpu: u32,
+    pub index: u32,
     /// `GPU-…`.
     pub uuid: String,
     /// The product.
@@ -73,7 +73,7 @@ pub struct Refused {
 fn sentence(gpus: &[Refusal]) -> String {
     let one = |gpu: &Refusal| {
         let obstacles: Vec<String> = gpu.obstacles.iter().map(ToString::to_string).collect();
-        format!("GPU {} ({}): {}", gpu.gpu, gpu.name, obstacles.join(", "))
+        format!("GPU {} ({}): {}", gpu.index, gpu.name, obstacles.join(", "))
     };
     gpus.iter().map(one).collect::<Vec<_>>().join("; ")
 }

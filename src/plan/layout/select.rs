@@ -31,16 +31,16 @@ pub enum Note {
     /// It can't do MIG, and `all` doesn't mean it.
     NotCapable {
         /// NVML's index.
-        gpu: u32,
+        index: u32,
         /// The product.
         name: String,
     },
     /// It doesn't answer.
     Unusable {
         /// NVML's index.
-        gpu: u32,
+        index: u32,
         /// What the driver says.
-        reason: String,
+        says: String,
     },
     /// The entry is for boards that this node doesn't have.
     NotHere {
@@ -52,10 +52,10 @@ pub enum Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Note::NotCapable { gpu, name } => {
-                write!(f, "GPU {gpu} ({name}) can't do MIG and is left out")
+            Note::NotCapable { index, name } => {
+                write!(f, "GPU {index} ({name}) can't do MIG and is left out")
             }
-            Note::Unusable { gpu, reason } => write!(f, "GPU {gpu} is left out: {reason}"),
+            Note::Unusable { index, says } => write!(f, "GPU {index} is left out: {says}"),
             Note::NotHere { line } => {
                 write!(f, "the entry of line {line} is for boards that this node doesn't have")
             }
@@ -120,7 +120,7 @@ fn gpus<'a>(
         Devices::All => {
             let unusable = inventory.unusable.iter();
             notes.extend(
-                unusable.map(|gpu| Note::Unusable { gpu: gpu.index, reason: gpu.reason.clone() }),
+                unusable.map(|gpu| Note::Unusable { index: gpu.index, says: gpu.says.clone() }),
             );
             inventory.gpus.iter().filter(|gpu| entry.is_for(gpu)).collect()
         }
@@ -138,7 +138,7 @@ fn gpus<'a>(
         let shown = unable.iter().map(|gpu| format!("GPU {} ({})", gpu.index, gpu.name));
         return Err(LayoutError::NotCapable { gpus: shown.collect(), at: entry.devices_at });
     }
-    let note = |gpu: &&Gpu| Note::NotCapable { gpu: gpu.index, name: gpu.name.clone() };
+    let note = |gpu: &&Gpu| Note::NotCapable { index: gpu.index, name: gpu.name.clone() };
     notes.extend(unable.iter().map(note));
     Ok(able)
 }
@@ -149,7 +149,7 @@ fn at<'a>(index: u32, entry: &Entry, inventory: &'a Inventory) -> Result<&'a Gpu
         Some(gpu) if entry.is_for(gpu) => Ok(gpu),
         Some(gpu) => Err(LayoutError::FilteredOut { index, ids: gpu.pci_ids, at }),
         None => match inventory.unusable.iter().find(|gpu| gpu.index == index) {
-            Some(lost) => Err(LayoutError::Unusable { index, reason: lost.reason.clone(), at }),
+            Some(lost) => Err(LayoutError::Unusable { index, reason: lost.says.clone(), at }),
             None => {
                 let last = inventory.gpus.iter().map(|gpu| gpu.index).max();
                 let has = last.map(|last| match last {

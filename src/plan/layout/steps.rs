@@ -25,7 +25,7 @@ pub enum Step {
         /// The driver's profile id.
         profile_id: u32,
         /// Its compute slices.
-        slices: u32,
+        compute_slices: u32,
         /// `MIG-…`.
         uuid: String,
     },
@@ -52,7 +52,7 @@ pub enum Step {
         /// The driver's profile id.
         profile_id: u32,
         /// Its compute slices.
-        slices: u32,
+        compute_slices: u32,
     },
 }
 
@@ -75,9 +75,9 @@ impl fmt::Display for Step {
             Step::SetMigMode { on } => {
                 write!(f, "turn {} MIG mode", if *on { "on" } else { "off" })
             }
-            Step::DestroyComputeInstance { instance, id, slices, .. } => write!(
+            Step::DestroyComputeInstance { instance, id, compute_slices, .. } => write!(
                 f,
-                "destroy the compute instance {id} ({slices}c) of {} at {}",
+                "destroy the compute instance {id} ({compute_slices}c) of {} at {}",
                 instance.profile, instance.placement.start
             ),
             Step::DestroyGpuInstance { instance } => {
@@ -86,9 +86,9 @@ impl fmt::Display for Step {
             Step::CreateGpuInstance { profile, placement, .. } => {
                 write!(f, "create {profile} at {}", placement.start)
             }
-            Step::CreateComputeInstance { placement, profile, slices, .. } => write!(
+            Step::CreateComputeInstance { placement, profile, compute_slices, .. } => write!(
                 f,
-                "create a compute instance ({slices}c) in {profile} at {}",
+                "create a compute instance ({compute_slices}c) in {profile} at {}",
                 placement.start
             ),
         }
@@ -108,7 +108,7 @@ pub(super) fn destroy(standing: &Standing<'_>, keep: &[usize]) -> Vec<Step> {
                 instance: instance.clone(),
                 id: compute.id,
                 profile_id: compute.profile_id,
-                slices: part.slices,
+                compute_slices: part.slices,
                 uuid: compute.uuid.clone(),
             })
         })
@@ -158,6 +158,6 @@ fn create_compute(piece: &Piece<'_>, placement: Placement, slices: u32) -> Optio
         placement,
         profile: piece.profile.name.clone(),
         profile_id: profile.id,
-        slices,
+        compute_slices: slices,
     })
 }

@@ -67,7 +67,10 @@ fn twenty_eight_claims_share_seven_mig_devices_by_turns() {
     }
     assert_eq!(world.devices.len(), 7);
     assert!(matches!(reason(&world, "mig:1g.5gb/time-slicing"), Reason::NoPlacement { .. }));
-    assert!(matches!(reason(&world, "mig:1g.5gb"), Reason::NoPlacement { free: 1, slices: 8, .. }));
+    assert!(matches!(
+        reason(&world, "mig:1g.5gb"),
+        Reason::NoPlacement { free_slices: 1, memory_slices: 8, .. }
+    ));
 }
 
 #[test]
@@ -96,7 +99,7 @@ fn ten_equal_shares_fill_a_gpu_and_the_eleventh_is_refused() {
         assert_eq!(plan.parts[0].raise_daemon, None);
     }
     assert!(
-        matches!(reason(&world, "mps:threads=10"), Reason::Threads { left: 0, by } if by.len() == 10)
+        matches!(reason(&world, "mps:threads=10"), Reason::Threads { left_percent: 0, by } if by.len() == 10)
     );
     // Without limits there is nothing to sum.
     assert_eq!(world.plan("mps").unwrap().new, []);
@@ -216,7 +219,7 @@ fn a_record_without_a_claim_holds_its_device_all_the_same() {
     let mut world = World::managed(boards::h100s(1));
     world.prepare("a", "mig:7g.80gb").unwrap();
     world.claims.clear();
-    assert!(matches!(reason(&world, "mig:1g.10gb"), Reason::NoPlacement { free: 0, .. }));
+    assert!(matches!(reason(&world, "mig:1g.10gb"), Reason::NoPlacement { free_slices: 0, .. }));
 }
 
 #[test]

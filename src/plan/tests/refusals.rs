@@ -43,7 +43,7 @@ fn refused() -> Vec<(World, &'static str)> {
     cases.push((foreign, "exclusive"));
     let mut lost = World::managed(boards::h100s_without_mig(0));
     cases.push((lost.clone(), "mps"));
-    lost.inventory.unusable.push(Unusable { index: 0, reason: "GPU is lost".to_owned() });
+    lost.inventory.unusable.push(Unusable { index: 0, says: "GPU is lost".to_owned() });
     cases.push((lost, "mps"));
     let mut mixed = World::managed(boards::mixed());
     mixed.prepare("a", "exclusive @0").unwrap_err();

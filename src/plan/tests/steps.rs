@@ -93,7 +93,7 @@ fn what_policy_leaves_is_left_and_said() {
     let world = World::new(boards::h100s_without_mig(1), "");
     let plan = world.plan("mps:threads=25").unwrap();
     assert_eq!(steps(&plan), ["start mps:threads=25 for 0"]);
-    assert_eq!(plan.notes, [Note::ComputeModeLeft { gpu: 0 }]);
+    assert_eq!(plan.notes, [Note::ComputeModeLeft { index: 0 }]);
     assert_eq!(plan.parts[0].enforced, Enforced { memory: Level::No, compute: Level::Client });
 }
 
@@ -102,7 +102,7 @@ fn processes_beside_time_slicing_are_named() {
     let mut world = World::managed(boards::h100s_without_mig(2));
     world.process(0, 4711, None);
     let beside = world.plan("time-slicing @0").unwrap();
-    assert_eq!(beside.notes, [Note::ForeignProcesses { gpu: 0, pids: vec![4711] }]);
+    assert_eq!(beside.notes, [Note::ForeignProcesses { index: 0, pids: vec![4711] }]);
     // A GPU without them is better.
     let alone = world.plan("time-slicing").unwrap();
     assert_eq!(alone.notes, []);

@@ -136,7 +136,7 @@ pub(super) fn after(mig: &Mig, plan: &GpuPlan) -> Vec<(u32, Placement, Vec<u32>)
         let at = |place: &Placement| standing.iter().position(|(_, there, _)| there == place);
         match step {
             Step::SetMigMode { .. } => {}
-            Step::DestroyComputeInstance { instance, slices, .. } => {
+            Step::DestroyComputeInstance { instance, compute_slices: slices, .. } => {
                 let n = at(&instance.placement).unwrap();
                 let part = standing[n].2.iter().position(|part| part == slices).unwrap();
                 standing[n].2.remove(part);
@@ -149,7 +149,7 @@ pub(super) fn after(mig: &Mig, plan: &GpuPlan) -> Vec<(u32, Placement, Vec<u32>)
                 assert!(standing.iter().all(|(_, there, _)| !there.overlaps(*placement)));
                 standing.push((*profile_id, *placement, Vec::new()));
             }
-            Step::CreateComputeInstance { placement, slices, .. } => {
+            Step::CreateComputeInstance { placement, compute_slices: slices, .. } => {
                 let n = at(placement).unwrap();
                 standing[n].2.push(*slices);
             }

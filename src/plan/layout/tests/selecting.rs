@@ -87,7 +87,7 @@ fn what_chooses_nothing_is_an_error() {
 #[test]
 fn what_is_left_out_is_said() {
     let mut inventory = mixed();
-    inventory.unusable.push(Unusable { index: 5, reason: "it is lost".into() });
+    inventory.unusable.push(Unusable { index: 5, says: "it is lost".into() });
     let all = entries("[{devices: all, mig-enabled: true, mig-devices: {}}]");
     let notes = select(&all, &inventory).unwrap().notes;
     let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
