@@ -33,7 +33,7 @@ macro_rules! number {
     };
 }
 
-/// Describes a type that is written as a text of this pattern or as a number.
+/// Describes a type that is read from a text of this pattern or a number, and written as the text.
 macro_rules! scalar {
     ($type:ty, $name:literal, $pattern:literal) => {
         impl schemars::JsonSchema for $type {
@@ -41,7 +41,10 @@ macro_rules! scalar {
                 $name.into()
             }
 
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                if generator.contract().is_serialize() {
+                    return schemars::json_schema!({ "type": "string", "pattern": $pattern });
+                }
                 schemars::json_schema!({
                     "anyOf": [
                         { "type": "string", "pattern": $pattern },

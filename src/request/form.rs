@@ -7,49 +7,13 @@ use super::{
 use crate::inventory::ProfileName;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
-use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 impl Serialize for Request {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("mode", &self.share.mode())?;
-        match &self.share {
-            Share::Exclusive => {}
-            Share::TimeSlicing { interval } => entry(&mut map, "interval", interval)?,
-            Share::Mps(limits) => write_limits(&mut map, limits)?,
-            Share::Mig(mig) => {
-                map.serialize_entry("profile", &mig.profile)?;
-                entry(&mut map, "compute", &mig.compute)?;
-                match &mig.sharing {
-                    MigSharing::Exclusive => {}
-                    MigSharing::TimeSlicing => map.serialize_entry("sharing", "time-slicing")?,
-                    MigSharing::Mps(limits) => {
-                        map.serialize_entry("sharing", "mps")?;
-                        write_limits(&mut map, limits)?;
-                    }
-                }
-            }
-        }
-        entry(&mut map, "gpu", &self.pin.as_ref().map(Pin::to_string))?;
-        entry(&mut map, "as", &self.alias)?;
-        entry(&mut map, "count", &Some(self.count).filter(|count| *count != Count::ONE))?;
-        map.end()
+        Form::of(self).serialize(serializer)
     }
-}
-
-fn entry<M: SerializeMap, T: Serialize>(
-    map: &mut M,
-    key: &'static str,
-    value: &Option<T>,
-) -> Result<(), M::Error> {
-    value.as_ref().map_or(Ok(()), |value| map.serialize_entry(key, value))
-}
-
-fn write_limits<M: SerializeMap>(map: &mut M, limits: &MpsLimits) -> Result<(), M::Error> {
-    entry(map, "threads", &limits.threads)?;
-    entry(map, "memory", &limits.memory)
 }
 
 impl<'de> Deserialize<'de> for Request {
@@ -77,7 +41,7 @@ impl<'de> Visitor<'de> for RequestVisitor {
     }
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Sharing {
@@ -87,24 +51,79 @@ enum Sharing {
 }
 
 /// A request's keys as they stand, before it is known whether they go together.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(rename = "RequestParts"))]
 #[serde(deny_unknown_fields)]
 struct Form {
+    /// How it is shared; `mig` is a MIG device made for it.
     mode: Mode,
+    /// The profile of the MIG device, in mode `mig`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<ProfileName>,
+    /// Compute slices of the MIG device, `1c`; all of its GPU instance's where there is no such key.
+    #[serde(skip_serializing_if = "Option::is_none")]
     compute: Option<ComputeSlices>,
+    /// How claims share the MIG device, in mode `mig`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     sharing: Option<Sharing>,
+    /// How long the turns are, in mode `time-slicing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     interval: Option<Interval>,
+    /// The share of the device's threads, in per cent, under MPS.
+    #[serde(skip_serializing_if = "Option::is_none")]
     threads: Option<Percent>,
+    /// The device's memory for each process, under MPS.
+    #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<Memory>,
+    /// The GPU: its index, UUID or product name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     gpu: Option<Pin>,
-    #[serde(rename = "as")]
+    /// The named device that it was asked for by.
+    #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
     alias: Option<Alias>,
+    /// How many of it; 1 where there is no such key.
+    #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<Count>,
 }
 
 impl Form {
+    fn of(request: &Request) -> Form {
+        let mut form = Form {
+            mode: request.share.mode(),
+            profile: None,
+            compute: None,
+            sharing: None,
+            interval: None,
+            threads: None,
+            memory: None,
+            gpu: request.pin.clone(),
+            alias: request.alias.clone(),
+            count: Some(request.count).filter(|count| *count != Count::ONE),
+        };
+        match &request.share {
+            Share::Exclusive => {}
+            Share::TimeSlicing { interval } => form.interval = *interval,
+            Share::Mps(limits) => form.limit(limits),
+            Share::Mig(mig) => {
+                form.profile = Some(mig.profile.clone());
+                form.compute = mig.compute;
+                match &mig.sharing {
+                    MigSharing::Exclusive => {}
+                    MigSharing::TimeSlicing => form.sharing = Some(Sharing::TimeSlicing),
+                    MigSharing::Mps(limits) => {
+                        form.sharing = Some(Sharing::Mps);
+                        form.limit(limits);
+                    }
+                }
+            }
+        }
+        form
+    }
+
+    fn limit(&mut self, limits: &MpsLimits) {
+        (self.threads, self.memory) = (limits.threads, limits.memory);
+    }
+
     fn request(mut self) -> Result<Request, String> {
         let share = match self.mode {
             Mode::Exclusive => Share::Exclusive,
@@ -163,6 +182,9 @@ impl schemars::JsonSchema for Request {
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let parts = generator.subschema_for::<Form>();
+        if generator.contract().is_serialize() {
+            return parts;
+        }
         schemars::json_schema!({
             "anyOf": [
                 { "type": "string", "examples": ["mig:1g.10gb", "mps:threads=25,memory=10Gi", "2x exclusive @0"] },
