@@ -20,6 +20,7 @@ const MAX_SENTENCE: usize = 4 << 10;
 
 /// A container that was not started, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Refused {
     /// The claim that was not made.
     pub claim: ClaimId,

@@ -6,6 +6,7 @@ use crate::serde_forms::{is_false, non_empty, or_default};
 
 /// The edits of one device, or those that all devices of a spec share.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ContainerEdits {
     /// Environment variables, each `NAME=value`.
@@ -56,6 +57,7 @@ impl ContainerEdits {
 
 /// A device node. What is left out is taken from the host's node when the container is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeviceNode {
     /// Where it stands in the container.
@@ -94,6 +96,7 @@ pub struct DeviceNode {
 
 /// What a device node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum NodeType {
     /// A block device.
     #[serde(rename = "b")]
@@ -139,6 +142,7 @@ fn node_type<'de, D: serde::Deserializer<'de>>(
 
 /// A mount.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Mount {
     /// What is mounted: a path of the host, or the source of another file system.
@@ -160,6 +164,7 @@ pub struct Mount {
 
 /// A program that the OCI runtime calls.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Hook {
     /// When it is called.
@@ -179,6 +184,7 @@ pub struct Hook {
 
 /// The stages at which an OCI runtime calls hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum HookName {
     /// Deprecated by OCI in favour of `createRuntime`.
@@ -221,6 +227,7 @@ impl HookName {
 
 /// Intel Resource Director Technology: the container's class of service under `/sys/fs/resctrl`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct IntelRdt {
     /// The class of service: a file name.
@@ -246,6 +253,7 @@ pub struct IntelRdt {
 
 /// A network interface that is moved from the host into the container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetDevice {
     /// Its name on the host.

@@ -65,6 +65,7 @@ impl Device {
 
 /// What a device record is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "mode", deny_unknown_fields)]
 pub enum Purpose {
     /// MIG mode, turned on for the MIG devices of the GPU.
@@ -83,6 +84,7 @@ pub enum Purpose {
 
 /// A GPU, or a MIG device on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// The GPU's UUID.
@@ -94,6 +96,7 @@ pub struct Target {
 
 /// A MIG device by what it is and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MigTarget {
     /// The GPU-instance profile.

@@ -128,6 +128,15 @@ impl fmt::Display for DeviceId {
     }
 }
 
+#[cfg(feature = "cli")]
+mod schemas {
+    use super::{ClaimId, DeviceId};
+    use crate::schema::text;
+
+    text!(ClaimId, "ClaimId", "^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$");
+    text!(DeviceId, "DeviceId", "^[0-9a-f]{16}$");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 /// A request with a life.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
     /// Its name, chosen by who prepares it or made up.
@@ -71,6 +72,7 @@ impl Claim {
 
 /// How far a claim's life is. All phases hold their devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// The plan is written, its steps are under way.
@@ -85,6 +87,7 @@ pub enum Phase {
 
 /// One device of a claim, with the limits that hold for this claim on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Part {
     /// Which of the claim's requests it serves.

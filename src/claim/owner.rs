@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 /// Who must be gone before a claim may be taken back unasked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
 pub enum Owner {
     /// Made by `divvy prepare`: lives until it is released or another boot, whatever its age.
@@ -35,6 +36,7 @@ impl Owner {
 
 /// A container by its engine's words: ids repeat across engines, an id with its bundle does not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ContainerRef {
     /// The id in the OCI state.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 /// One step. GPUs are named by UUID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "do", deny_unknown_fields)]
 pub enum Step {
     /// Turns MIG mode on, where that needs no reset.

@@ -2,6 +2,7 @@
 
 use super::terminal;
 use clap::{Args, ValueEnum};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -155,7 +156,7 @@ impl AnswerArgs {
 }
 
 /// Why nothing was done, where there is no more to say.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PlainRefusal {
     /// One sentence: what is refused, why, what to do.
     message: String,

@@ -19,6 +19,7 @@ mod progress;
 mod reconcile;
 mod release;
 mod runtime;
+mod schema;
 mod status;
 mod taken_back;
 mod terminal;
@@ -79,6 +80,11 @@ enum Command {
         #[command(subcommand)]
         command: config::Command,
     },
+    /// Print the JSON Schema of what a command prints with --output json
+    ///
+    /// The schema is derived from the types that are printed. `divvy config schema` has those of the files that
+    /// divvy reads.
+    Schema(schema::SchemaArgs),
     /// MIG devices: what GPUs can be cut into, and layouts of them
     Mig {
         #[command(subcommand)]
@@ -141,7 +147,10 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<Answer, Failure> {
     let (host, wrong) = match &cli.command {
         // What tells of the command line alone doesn't need a right configuration.
-        None | Some(Command::Completions(_) | Command::Man(_)) => (Host::default(), None),
+        None
+        | Some(
+            Command::Completions(_) | Command::Man(_) | Command::Config { .. } | Command::Schema(_),
+        ) => (Host::default(), None),
         Some(Command::Doctor(_)) => cli.host.host_all_the_same()?,
         _ => (cli.host.host()?, None),
     };
@@ -150,6 +159,7 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
         Some(Command::Cdi { command }) => cdi::run(&host, command),
         Some(Command::Runtime { command }) => runtime::run(command),
         Some(Command::Config { command }) => config::run(&command),
+        Some(Command::Schema(args)) => schema::run(&args),
         Some(Command::Mig { command }) => mig::run(&host, command),
         Some(Command::Import(args)) => import::run(&args),
         Some(Command::Plan(args)) => plan::run(&host, &args),

@@ -5,6 +5,7 @@ use super::host::{PROGRAMS, installed};
 use crate::engines::{self, Activation, Engine, FileChange, Options, Plan};
 use crate::hook_args::PROGRAM as HOOK;
 use clap::{Args, Subcommand, ValueEnum};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -169,7 +170,7 @@ fn missing_programs(engine: Engine, options: &Options, root: &Path) -> Vec<Strin
 }
 
 /// What a run did, or would do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Report {
     engine: Engine,
     /// Whether any file changed, or would.
@@ -188,7 +189,7 @@ pub(super) struct Report {
 }
 
 /// A file that changed, or would.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct FileReport {
     /// The file, as the engine sees it.
     path: PathBuf,
@@ -201,7 +202,7 @@ struct FileReport {
 }
 
 /// What becomes of a file.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Change {
     Created,
@@ -228,7 +229,7 @@ impl Change {
 }
 
 /// What it takes for the engine to see a change.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Needs {
     /// Nothing changed.

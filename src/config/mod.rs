@@ -166,6 +166,7 @@ impl fmt::Display for Level {
 
 /// The levels for memory and for compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Enforced {
     /// Of memory.
     pub memory: Level,

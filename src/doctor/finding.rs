@@ -1,10 +1,11 @@
 //! What can be found, by name.
 
 use super::mend::Mend;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 /// How bad something is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Nothing is wrong.
@@ -31,7 +32,7 @@ impl Level {
 }
 
 /// Something that is wrong, or worth knowing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// Which of the known ones.
     pub name: Name,
@@ -161,5 +162,17 @@ names! {
 impl Serialize for Name {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.word())
+    }
+}
+
+impl JsonSchema for Name {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Name".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let one = |name: &Name| schemars::json_schema!({ "const": name.word(), "description": name.meaning() });
+        let all: Vec<schemars::Schema> = Name::ALL.iter().map(one).collect();
+        schemars::json_schema!({ "oneOf": all })
     }
 }

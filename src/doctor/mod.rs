@@ -34,6 +34,7 @@ pub use units::Units;
 
 use crate::engines::Found;
 use crate::inventory::Inventory;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A check, or why it could not be made.
@@ -87,7 +88,7 @@ impl Seen {
 }
 
 /// What is checked, in the order of the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
     /// Kernel module, libraries, GPUs that answer.
@@ -225,7 +226,7 @@ struct Judged {
 }
 
 /// One check and what came of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Checked {
     /// Which.
     pub check: Check,
@@ -241,7 +242,7 @@ pub struct Checked {
 }
 
 /// The whole report.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Report {
     /// The worst level of all.
     pub level: Level,

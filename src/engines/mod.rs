@@ -29,6 +29,7 @@ pub use plan::{plan, plan_removal};
 pub use read::{Current, below, read};
 pub use record::{Record, Trace};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +39,7 @@ use std::path::{Path, PathBuf};
 const HEADING: &str = "# Written by `divvy runtime configure`";
 
 /// A container engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
     /// podman, with hooks of its own.

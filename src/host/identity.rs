@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 
 /// MIG instances, compute modes and control daemons live at most as long as this stays the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NodeIdentity {
     /// `/proc/sys/kernel/random/boot_id`.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// One process for good: a pid is used again, a pid with its start time is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProcessRef {
     /// The pid in `pid_namespace`.
@@ -32,6 +33,7 @@ pub enum Liveness {
 
 /// A cgroup by its folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Cgroup {
     /// The folder that holds `cgroup.procs`.

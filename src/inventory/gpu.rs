@@ -19,6 +19,7 @@ pub struct Inventory {
 
 /// A GPU that can't be served, and why. The others can.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Unusable {
     /// NVML's index of it.
     pub index: u32,
@@ -90,6 +91,7 @@ pub struct Utilization {
 
 /// Who may open a context on a GPU (`nvmlComputeMode_t`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ComputeMode {
     /// Any number of processes.

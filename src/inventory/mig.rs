@@ -54,6 +54,7 @@ pub struct ComputeProfile {
 
 /// Engines of a profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Engines {
     /// Copy engines.
     pub copy: u32,
@@ -84,6 +85,7 @@ pub struct Attributes {
 
 /// A place on a GPU, in memory slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Placement {
     /// First slice.
     pub start: u32,

@@ -107,6 +107,21 @@ impl Serialize for Labels {
     }
 }
 
+#[cfg(feature = "cli")]
+impl schemars::JsonSchema for Labels {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Labels".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = BTreeMap::<String, String>::json_schema(generator);
+        let description =
+            "Values by key, as GPU Feature Discovery gives them: `nvidia.com/gpu.count`.";
+        schema.insert("description".to_owned(), description.into());
+        schema
+    }
+}
+
 /// A part of a value in the characters that Kubernetes takes: others are left out, and runs of spaces
 /// become a hyphen.
 fn plain(text: &str) -> String {

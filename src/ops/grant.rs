@@ -17,6 +17,7 @@ use std::path::Path;
 
 /// What a claim got.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Grant {
     /// The claim.
     pub claim: ClaimId,
@@ -32,6 +33,7 @@ pub struct Grant {
 
 /// One device of a claim.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Granted {
     /// The request that it serves.
     pub request: String,

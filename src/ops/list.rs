@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 /// The devices that engines know, and what is wrong with their folders.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Listing {
     /// Devices that a container can get.
     pub devices: Vec<Listed>,
@@ -19,6 +20,7 @@ pub struct Listing {
 
 /// A device that a container can get.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Listed {
     /// Its full name, `nvidia.com/gpu=0`.
     pub name: String,
@@ -28,6 +30,7 @@ pub struct Listed {
 
 /// A device that several files define.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Conflict {
     /// Its full name.
     pub name: String,
@@ -37,6 +40,7 @@ pub struct Conflict {
 
 /// A definition without effect.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Shadowed {
     /// The device's full name.
     pub name: String,
@@ -48,6 +52,7 @@ pub struct Shadowed {
 
 /// A file that engines drop.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Unreadable {
     /// The file, or a folder.
     pub file: PathBuf,

@@ -22,6 +22,7 @@ const PODMAN_WITH_GROUPS: (u32, u32) = (5, 1);
 
 /// What a refresh did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Refreshed {
     /// The spec's file.
     pub file: PathBuf,
@@ -44,6 +45,7 @@ pub struct Refreshed {
 
 /// What became of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// There was none.

@@ -11,6 +11,7 @@ const LOADS_EVERYWHERE: Version = Version::V0_5;
 
 /// A file that was looked at.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Checked {
     /// The file.
     pub file: PathBuf,
@@ -22,6 +23,7 @@ pub struct Checked {
 
 /// A finding, ready to be shown.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Found {
     /// Whether the file can't serve its devices for it.
     pub severity: Severity,

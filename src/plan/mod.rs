@@ -43,6 +43,7 @@ pub struct Node<'a> {
 
 /// What would be done for a claim.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// Device records to make, in the order in which their steps are to be carried out.
     pub new: Vec<NewDevice>,
@@ -56,6 +57,7 @@ pub struct Plan {
 
 /// A device record to be made.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct NewDevice {
     /// What it is for.
     pub purpose: Purpose,
@@ -67,6 +69,7 @@ pub struct NewDevice {
 
 /// A device record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceRef {
     /// One that there is.
@@ -77,6 +80,7 @@ pub enum DeviceRef {
 
 /// One device of the claim.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct PlannedPart {
     /// Which of the requests it serves.
     pub request: usize,
@@ -95,6 +99,7 @@ pub struct PlannedPart {
 
 /// Something to know about a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "note")]
 pub enum Note {
     /// Processes that nobody claims take turns on the GPU as well.

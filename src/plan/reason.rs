@@ -9,6 +9,7 @@ use std::fmt;
 
 /// A claim on a device.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Holder {
     /// The claim's id.
     pub claim: String,
@@ -26,6 +27,7 @@ impl Holder {
 
 /// The reasons, with what they need to be understood.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "reason")]
 pub enum Reason {
     /// It doesn't answer.

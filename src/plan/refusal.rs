@@ -65,6 +65,7 @@ pub enum Cause {
 
 /// What stands in the way on one GPU.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Obstacle {
     /// NVML's index.
     pub index: u32,
@@ -143,6 +144,7 @@ impl Refusal {
 
 /// What stands in the way, in a word.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(rename = "Cause"))]
 #[serde(rename_all = "kebab-case")]
 enum Word {
     /// There is no GPU.
@@ -221,6 +223,7 @@ impl fmt::Display for Refusal {
 
 /// A refusal as programs read it.
 #[derive(Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 struct Form<'a> {
     /// The request, in words.
     request: String,
@@ -257,5 +260,16 @@ impl Serialize for Refusal {
             message: self.to_string(),
         };
         form.serialize(serializer)
+    }
+}
+
+#[cfg(feature = "cli")]
+impl schemars::JsonSchema for Refusal {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Refusal".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Form::json_schema(generator)
     }
 }

@@ -92,6 +92,7 @@ impl fmt::Display for Mode {
 
 /// What an MPS client may use. A limit that isn't set doesn't hold and isn't counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MpsLimits {
     /// Of the device's threads, in per cent.

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 /// The node at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Status {
     /// The driver's version.
     pub driver_version: String,
@@ -41,6 +42,7 @@ pub struct LostClaim {
 
 /// A GPU and what it is used for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct GpuStatus {
     /// NVML's index.
     pub index: u32,
@@ -64,6 +66,7 @@ pub struct GpuStatus {
 
 /// A GPU instance and what it is used for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct InstanceStatus {
     /// The profile, `3g.40gb`.
     pub profile: String,
@@ -78,6 +81,7 @@ pub struct InstanceStatus {
 
 /// A device and the claims on it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Sharing {
     /// What for.
     #[serde(flatten)]
@@ -90,6 +94,7 @@ pub struct Sharing {
 
 /// A claim on a device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Holder {
     /// The claim.
     pub claim: String,

@@ -6,6 +6,7 @@ mod refresh;
 mod spec_args;
 mod validate;
 
+pub(super) use refresh::Taken;
 pub(super) use spec_args::installed_entry;
 
 use super::answer::{Answer, Failure};

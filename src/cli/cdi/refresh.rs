@@ -8,6 +8,7 @@ use crate::ops::generate::{self, Generated};
 use crate::ops::refresh::{self, Outcome, Refreshed};
 use crate::ops::remove_specs::remove_specs;
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -107,7 +108,7 @@ fn resources(
 }
 
 /// Another file defines the same devices: a refusal for programs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::cli) struct Taken<'a> {
     /// One sentence: what is refused, why, what to do.
     message: String,

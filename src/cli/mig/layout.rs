@@ -7,6 +7,7 @@ use crate::document::FileError;
 use crate::ops::mig::{MigError, State};
 use crate::plan::layout::{GpuPlan, Refusal, Waits};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -65,7 +66,7 @@ impl LayoutArgs {
 }
 
 /// A failure for programs.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct Failed<'a> {
     /// `failed`.
     state: State,

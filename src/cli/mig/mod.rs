@@ -6,6 +6,8 @@ mod export;
 mod layout;
 mod profiles;
 
+pub(super) use layout::Failed;
+
 use super::answer::{Answer, Failure};
 use crate::host::Host;
 use clap::Subcommand;

@@ -33,6 +33,7 @@ pub struct Ask<'a> {
 
 /// How far a node or a GPU is, in mig-manager's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// It is what it should be.
@@ -47,6 +48,7 @@ pub enum State {
 
 /// What was done, or would be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Report {
     /// The state of the GPU that is least far; absent where nothing was to be done but said.
     #[serde(skip_serializing_if = "Option::is_none")]

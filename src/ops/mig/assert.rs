@@ -13,6 +13,7 @@ use std::time::Duration;
 
 /// What lies between GPUs and a layout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Differences {
     /// Whether there is nothing.
     pub is_right: bool,

@@ -7,20 +7,28 @@ use std::collections::BTreeMap;
 
 /// A configuration in mig-parted's form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Export {
+    /// The version of mig-parted's form.
     version: &'static str,
+    /// Layouts by label.
     mig_configs: BTreeMap<String, Vec<Exported>>,
     /// What the form can't say.
     #[serde(skip)]
     pub notes: Vec<String>,
 }
 
+/// What some GPUs are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 struct Exported {
+    /// Which: `all`, or NVML's indices.
     devices: Devices,
+    /// Whether their MIG mode is on.
     mig_enabled: bool,
+    /// How many MIG devices of each profile they have; absent where MIG mode is off.
     #[serde(skip_serializing_if = "Option::is_none")]
     mig_devices: Option<BTreeMap<String, u32>>,
 }
@@ -37,6 +45,18 @@ impl Serialize for Devices {
             Devices::All => serializer.serialize_str("all"),
             Devices::Indices(indices) => indices.serialize(serializer),
         }
+    }
+}
+
+#[cfg(feature = "cli")]
+impl schemars::JsonSchema for Devices {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Devices".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let indices = generator.subschema_for::<Vec<u32>>();
+        schemars::json_schema!({ "anyOf": [{ "const": "all" }, indices] })
     }
 }
 

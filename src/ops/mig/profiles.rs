@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// The profiles of one GPU.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct GpuProfiles {
     /// NVML's index.
     pub index: u32,
@@ -24,6 +25,7 @@ pub struct GpuProfiles {
 
 /// One profile on one GPU.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct ProfileRow {
     /// As requests and layouts name it.
     pub name: ProfileName,

@@ -38,6 +38,7 @@ pub struct Permission {
 
 /// What would be done to a GPU.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct GpuPlan {
     /// NVML's index.
     pub index: u32,
@@ -59,6 +60,7 @@ pub struct GpuPlan {
 
 /// What a change of MIG mode waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Waits {
     /// A reset of the GPU.

@@ -11,6 +11,7 @@ use std::fmt;
 
 /// Something in the way on a GPU.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "reason")]
 pub enum Obstacle {
     /// A GPU instance that would have to go.
@@ -51,6 +52,7 @@ pub enum Obstacle {
 
 /// A GPU that can't become what is wanted now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Refusal {
     /// NVML's index.
     pub index: u32,

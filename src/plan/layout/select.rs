@@ -26,6 +26,7 @@ pub struct Selection<'a> {
 
 /// Something to know about a selection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "note")]
 pub enum Note {
     /// It can't do MIG, and `all` doesn't mean it.

@@ -9,6 +9,7 @@ use std::fmt;
 
 /// One step on a GPU.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Step {
     /// Turns MIG mode on or off, or asks for that.
@@ -58,6 +59,7 @@ pub enum Step {
 
 /// A GPU instance that stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Instance {
     /// The driver's id.
     pub id: u32,
