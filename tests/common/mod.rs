@@ -2,3 +2,4 @@
 
 pub(crate) mod library;
 pub(crate) mod node;
+pub(crate) mod schema;
