@@ -13,6 +13,7 @@ mod floors;
 mod generate;
 mod hook;
 mod inventory;
+mod json;
 mod labels;
 mod metrics;
 mod mig;
