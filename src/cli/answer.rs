@@ -80,14 +80,18 @@ impl Failure {
 }
 
 /// A failure for programs, where the command has no document of its own for it.
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Failure")]
+pub(super) struct Document<'a> {
+    /// What went wrong.
     error: Error<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Error<'a> {
+    /// One sentence: what failed, on what, why, what to do.
     message: &'a str,
+    /// The exit code.
     exit: u8,
 }
 

@@ -8,6 +8,7 @@ use crate::host::Host;
 use crate::inventory::{self, Gpu};
 use crate::refused::Refused;
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -31,8 +32,9 @@ pub(super) fn run(host: &Host, args: &Claims) -> Result<Answer, Failure> {
 }
 
 /// A claim, and what of it is gone.
-#[derive(Serialize)]
-struct Shown {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ShownClaim")]
+pub(super) struct Shown {
     #[serde(flatten)]
     claim: Claim,
     /// `GPU-…` and `MIG-…` that it holds and that the driver doesn't have any more.

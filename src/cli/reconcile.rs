@@ -9,6 +9,7 @@ use crate::claim::{ClaimId, DeviceId};
 use crate::host::Host;
 use crate::ops::reconcile;
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 #[derive(Debug, Args)]
@@ -23,8 +24,9 @@ pub(super) struct Reconcile {
 }
 
 /// What would be taken back.
-#[derive(Debug, Serialize)]
-struct Would {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ReconcilePlan")]
+pub(super) struct Would {
     /// Claims.
     release: Vec<ClaimId>,
     /// Device records that no claim names.

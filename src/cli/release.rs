@@ -10,6 +10,7 @@ use crate::ops::bind::claims_of;
 use crate::ops::release::{ReleaseError, When, look, release};
 use crate::suggest::nearest;
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -40,16 +41,20 @@ pub(super) struct Release {
 }
 
 /// What a release would do to one claim.
-#[derive(Debug, Serialize)]
-struct Would {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "WouldRelease")]
+pub(super) struct Would {
+    /// The claim.
     claim: ClaimId,
     /// What would be undone, in this order; nothing, where others hold its devices as well.
     undo: Vec<String>,
 }
 
 /// What a release would do.
-#[derive(Debug, Default, Serialize)]
-struct Plan {
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "ReleasePlan")]
+pub(super) struct Plan {
+    /// The claims that would go.
     release: Vec<Would>,
     /// Claims that there are none of.
     absent: Vec<ClaimId>,

@@ -1,14 +1,15 @@
 //! `divvy schema`.
 
-use super::answer::{Answer, Failure, PlainRefusal};
-use super::{cdi, mig, runtime};
-use crate::claim::Claim;
+use super::answer::{Answer, Document, Failure, PlainRefusal};
+use super::taken_back::TakenBack;
+use super::{cdi, claims, mig, reconcile, release, runtime};
 use crate::doctor;
 use crate::labels::Labels;
 use crate::ops::grant::Grant;
 use crate::ops::list::Listing;
 use crate::ops::mig::{Differences, Export, GpuProfiles, Report as Applied};
 use crate::ops::refresh::Refreshed;
+use crate::ops::remove_specs::Removed;
 use crate::ops::validate::Checked;
 use crate::plan::{Plan, Refusal};
 use crate::refused::Refused;
@@ -39,6 +40,8 @@ enum Answering {
     MigExport,
     Plan,
     Prepare,
+    Release,
+    Reconcile,
     Claims,
     Status,
     Labels,
@@ -71,7 +74,11 @@ fn forms(of: Answering) -> Vec<Form> {
         Answering::CdiValidate => {
             vec![form::<Vec<Checked>>("With exit code 0, or 1 where a file is not valid.")]
         }
-        Answering::CdiRefresh => vec![form::<Refreshed>(DONE), form::<cdi::Taken>(REFUSED)],
+        Answering::CdiRefresh => vec![
+            form::<Refreshed>(DONE),
+            form::<Removed>("With --remove and exit code 0."),
+            form::<cdi::Taken>(REFUSED),
+        ],
         Answering::RuntimeConfigure => {
             vec![form::<runtime::Report>(DONE), form::<PlainRefusal>(REFUSED)]
         }
@@ -92,8 +99,16 @@ fn forms(of: Answering) -> Vec<Form> {
             form::<Refusal>(REFUSED),
             form::<PlainRefusal>(REFUSED),
         ],
+        Answering::Release => vec![
+            form::<TakenBack>("With each exit code but 2."),
+            form::<release::Plan>("With --dry-run and exit code 0."),
+        ],
+        Answering::Reconcile => vec![
+            form::<TakenBack>("With exit code 0, or 1 where something failed."),
+            form::<reconcile::Would>("With --dry-run and exit code 0."),
+        ],
         Answering::Claims => vec![
-            form::<Vec<Claim>>("The claims."),
+            form::<Vec<claims::Shown>>("The claims."),
             form::<Vec<Refused>>("With --refused, the newest first."),
         ],
         Answering::Status => vec![form::<Status>(DONE)],
@@ -113,7 +128,9 @@ fn schema(of: Answering) -> Map<String, Value> {
         schema.insert("description".to_owned(), form.when.into());
         schema.to_value()
     };
-    let forms: Vec<Value> = forms(of).into_iter().map(one).collect();
+    let failed =
+        form::<Document<'_>>("With any other exit code, but for mistakes on the command line.");
+    let forms: Vec<Value> = forms(of).into_iter().chain([failed]).map(one).collect();
     let definitions = generator.take_definitions(true);
     let mut whole = Schema::from(Map::from_iter([
         ("$schema".to_owned(), json!(version)),

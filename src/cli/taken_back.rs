@@ -3,10 +3,11 @@
 use crate::claim::{ClaimId, DeviceId};
 use crate::ops::reconcile::Report;
 use crate::ops::release::Released;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What was taken back, and what was not.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub(super) struct TakenBack {
     /// Claims that are gone now.
     pub(super) released: Vec<ClaimId>,
@@ -21,8 +22,9 @@ pub(super) struct TakenBack {
 }
 
 /// A claim that stays until what it made is free.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct InUse {
+    /// The claim.
     pub(super) claim: ClaimId,
     /// The step whose undo has to wait.
     pub(super) what: String,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// What became of the CDI files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct Removed {
     /// Files that divvy kept, and that are gone.
     pub removed: Vec<PathBuf>,

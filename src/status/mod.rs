@@ -28,6 +28,7 @@ pub struct Status {
 
 /// A claim that holds what isn't there any more, until its owner ends.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub struct LostClaim {
     /// The claim.
     pub claim: String,

@@ -31,7 +31,7 @@ fn tell(gpu: &GpuProfiles) -> String {
     if !gpu.profiles.is_empty() {
         let head = ["PROFILE", "COMPUTE", "SMS", "MEMORY", "MOST", "FREE", "PLACEMENTS"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.extend(gpu.profiles.iter().map(|profile| row(profile, gpu.mig == Some(true))));
+        rows.extend(gpu.profiles.iter().map(|profile| row(profile, gpu.mig_enabled == Some(true))));
         text.push_str(&table(&rows));
     }
     text
