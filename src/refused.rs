@@ -38,7 +38,7 @@ pub struct Refused {
 
 /// A refusal that can't be kept or read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}: {source}", path.display())]
+#[error("can't {action} {}: {source}", path.display())]
 pub struct RefusedError {
     action: &'static str,
     path: PathBuf,

@@ -373,7 +373,7 @@ fn two_gpus_with_one_minor_are_both_named() {
     let error = inventory::read(&node.session(), Scope::Devices).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the driver says that GPU-a and GPU-b are both /dev/nvidia2; a container would get one for the other. Load the driver again"
+        "the driver says that GPU-a and GPU-b are both /dev/nvidia2; a container would get one for the other; load the driver again"
     );
 }
 

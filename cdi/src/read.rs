@@ -32,7 +32,7 @@ pub(crate) const MAX_DEPTH: usize = 32;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file or the folder can't be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("can't read {path}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum ReadError {
         source: io::Error,
     },
     /// The path is a folder, a FIFO or the like.
-    #[error("cannot read {path}: it is no regular file")]
+    #[error("can't read {path}: it is no regular file")]
     NotAFile {
         /// What was to be read.
         path: PathBuf,

@@ -31,7 +31,7 @@ pub enum Written {
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// A step of writing failed.
-    #[error("cannot write {path}: {step}: {source}")]
+    #[error("can't write {path}: {step}: {source}")]
     Io {
         /// The file that was to be written.
         path: PathBuf,
@@ -41,7 +41,7 @@ pub enum WriteError {
         source: io::Error,
     },
     /// The path is taken by something that a file must not replace, such as a folder, a link or `/dev/null`.
-    #[error("cannot write {path}: it is no regular file; name another one, or remove it first")]
+    #[error("can't write {path}: it is no regular file; name another one, or remove it first")]
     NotAFile {
         /// The path that is taken.
         path: PathBuf,

@@ -251,7 +251,7 @@ impl Config {
                 let first = names.next();
                 if !whole.is_empty() || names.any(|name| Some(name) != first) {
                     resolved.faults.push(
-                        "mig-strategy: single wants every GPU cut into MIG devices of one profile, and here they differ: cut them alike (divvy mig apply), or say mixed".to_owned(),
+                        "mig-strategy: single wants every GPU cut into MIG devices of one profile, and here they differ: cut them alike (`divvy mig apply`), or say mixed".to_owned(),
                     );
                     return Vec::new();
                 }

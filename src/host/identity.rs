@@ -28,7 +28,7 @@ impl Host {
         let boot_id = fs::read_to_string(&path).map_err(|error| {
             io::Error::new(
                 error.kind(),
-                format!("cannot read the boot id in {}: {error}", path.display()),
+                format!("can't read the boot id in {}: {error}", path.display()),
             )
         })?;
         let driver_load =

@@ -27,7 +27,7 @@ pub enum InventoryError {
     Nvml(#[from] NvmlError),
     /// Two GPUs would be the same device node.
     #[error(
-        "the driver says that {first} and {second} are both /dev/nvidia{minor}; a container would get one for the other. Load the driver again"
+        "the driver says that {first} and {second} are both /dev/nvidia{minor}; a container would get one for the other; load the driver again"
     )]
     SameMinor {
         /// The N of `/dev/nvidiaN`.

@@ -60,7 +60,7 @@ pub enum BindError {
     },
     /// Another container has it.
     #[error(
-        "claim {id} is held by the running container {container}: a claim of its own serves one container, one from divvy prepare serves several"
+        "claim {id} is held by the running container {container}: a claim of its own serves one container, one from `divvy prepare` serves several"
     )]
     Taken {
         /// The claim.

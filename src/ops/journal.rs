@@ -40,7 +40,7 @@ pub enum StepError {
     Store(#[from] StoreError),
     /// A step that a crash left half done is in use, so it can't be begun anew.
     #[error(
-        "an earlier attempt to {what} was cut short, and processes use what it left ({pids:?}): end them, then run divvy reconcile"
+        "an earlier attempt to {what} was cut short, and processes use what it left ({pids:?}): end them, then run `divvy reconcile`"
     )]
     HalfDone {
         /// The step.

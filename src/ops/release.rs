@@ -67,7 +67,7 @@ pub enum ReleaseError {
     #[error(transparent)]
     SpecFile(#[from] spec_file::SpecFileError),
     /// A step can't be undone.
-    #[error("claim {id} is not released yet, divvy reconcile will try again: {error}")]
+    #[error("claim {id} is not released yet, `divvy reconcile` will try again: {error}")]
     Step {
         /// The claim.
         id: ClaimId,
@@ -76,7 +76,7 @@ pub enum ReleaseError {
     },
     /// A step of a device that no claim names can't be undone.
     #[error(
-        "device record {id} of no claim is not undone yet, divvy reconcile will try again: {error}"
+        "device record {id} of no claim is not undone yet, `divvy reconcile` will try again: {error}"
     )]
     Orphan {
         /// The device record.

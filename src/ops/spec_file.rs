@@ -25,7 +25,7 @@ pub enum SpecFileError {
     #[error(transparent)]
     Write(#[from] cdi::WriteError),
     /// It can't be removed.
-    #[error("cannot remove the CDI file {}: {error}", path.display())]
+    #[error("can't remove the CDI file {}: {error}", path.display())]
     Remove {
         /// Which one.
         path: PathBuf,

@@ -222,15 +222,15 @@ impl Reason {
             Reason::Clients { by, .. } => return release(by, "use another GPU"),
             // Oversubscribing is for several; nobody has more memory than there is.
             Reason::Memory { by, .. } if by.is_empty() => "ask for less, or use another GPU",
-            Reason::Lost { .. } => "see divvy doctor; the GPU may need a reset or a reboot",
+            Reason::Lost { .. } => "see `divvy doctor`; the GPU may need a reset or a reboot",
             Reason::ModeNotAllowed { .. } => {
                 "ask for another mode, or allow it in the configuration"
             }
-            Reason::OnlyShares => "ask for a share by its name, as divvy cdi list shows them",
+            Reason::OnlyShares => "ask for a share by its name, as `divvy cdi list` shows them",
             Reason::Threads { .. } | Reason::Memory { .. } => {
                 "ask for less, release a claim, or let policy oversubscribe"
             }
-            Reason::Retiring { .. } => "try again in a moment; divvy reconcile finishes it",
+            Reason::Retiring { .. } => "try again in a moment; `divvy reconcile` finishes it",
             Reason::SameClaim => "ask for fewer devices, or for devices on other GPUs",
             Reason::OtherInterval { .. } => {
                 "ask for time-slicing without an interval, or for that one"
@@ -245,17 +245,17 @@ impl Reason {
             Reason::Enforcement { .. } => {
                 "ask for a mode that enforces it, as mig does, or demand less in the configuration"
             }
-            Reason::ComputeModeSet { .. } => "put it back with nvidia-smi -c DEFAULT",
+            Reason::ComputeModeSet { .. } => "put it back with `nvidia-smi -c DEFAULT`",
             Reason::Processes { .. } => "end them, or ask for time-slicing",
             Reason::MigOn { .. } => {
-                "ask for a MIG device (mig:1g.10gb, or exclusive @MIG-… where there is one), or turn MIG mode off with nvidia-smi -mig 0 once it is idle"
+                "ask for a MIG device (mig:1g.10gb, or exclusive @MIG-… where there is one), or turn MIG mode off with `nvidia-smi -mig 0` once it is idle"
             }
             Reason::NoMig => "use a GPU that can do MIG, or ask for mps or time-slicing",
             Reason::MigOff => {
-                "turn it on with nvidia-smi -mig 1, or let divvy do so: managed: true and mig-mode: enable in the configuration"
+                "turn it on with `nvidia-smi -mig 1`, or let divvy do so: managed: true and mig-mode: enable in the configuration"
             }
             Reason::MigNeedsReset => {
-                "turn it on with nvidia-smi -mig 1 and reset the GPU while nothing uses it"
+                "turn it on with `nvidia-smi -mig 1` and reset the GPU while nothing uses it"
             }
             Reason::MigPending => "reset the GPU while nothing uses it",
             Reason::NoProfile { .. } | Reason::NoComputeProfile { .. } => "ask for one that it has",

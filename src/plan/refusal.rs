@@ -99,7 +99,7 @@ impl Refusal {
     /// What would help most: the easiest obstacle's remedy.
     pub fn remedy(&self) -> String {
         let general = match &self.cause {
-            Cause::NoGpu => "check the driver with divvy doctor".to_owned(),
+            Cause::NoGpu => "check the driver with `divvy doctor`".to_owned(),
             Cause::NoMatch { gpus, .. } if gpus.is_empty() => {
                 "there is none to name; mig:1g.10gb makes one where GPUs can do MIG".to_owned()
             }
@@ -117,7 +117,7 @@ impl Refusal {
             }
             Cause::NoShare { known } => format!("name one that is there: {}", known.join(", ")),
             Cause::OtherShare { .. } => {
-                "write the CDI spec anew with divvy cdi refresh --requests".to_owned()
+                "write the CDI spec anew with `divvy cdi refresh --requests`".to_owned()
             }
             Cause::NotForYou { .. } => {
                 "ask the administrator for users: or groups: of the share".to_owned()

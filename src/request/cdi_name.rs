@@ -13,7 +13,7 @@ use crate::inventory::ProfileName;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{request}' has no CDI device name, which can't say {what}: \
-     use an annotation or divvy prepare, or name it under shares: in the configuration"
+     use an annotation or `divvy prepare`, or name it under shares: in the configuration"
 )]
 pub struct NoCdiName {
     /// The request.

@@ -34,7 +34,7 @@ pub enum ApplyError {
         expected: &'static str,
     },
     /// A device node of the host that the edits name can't be looked at, or is no device.
-    #[error("cannot use {path}, which the container edits name: {source}")]
+    #[error("can't use {path}, which the container edits name: {source}")]
     HostNode {
         /// The host's path of the node.
         path: PathBuf,

@@ -40,7 +40,7 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file or folder refuses.
-    #[error("cannot {action} {}: {error}", path.display())]
+    #[error("can't {action} {}: {error}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,

@@ -73,7 +73,7 @@ fn waits(gpus: &[GpuPlan]) -> String {
     let mut text = String::from("divvy resets nothing by itself, and MIG mode");
     if !reset.is_empty() {
         text.push_str(&format!(
-            " of GPU {reset} needs a reset (nvidia-smi --gpu-reset -i {reset}, with nothing running there)"
+            " of GPU {reset} needs a reset (`nvidia-smi --gpu-reset -i {reset}`, with nothing running there)"
         ));
     }
     if !reboot.is_empty() {

@@ -8,7 +8,7 @@ use crate::suggest::nearest;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum LayoutError {
     /// There is no GPU.
-    #[error("there is no GPU that answers: see divvy status")]
+    #[error("there is no GPU that answers: see `divvy status`")]
     NoGpu,
     /// None of its entries is for a GPU of this node.
     #[error(

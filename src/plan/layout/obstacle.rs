@@ -100,7 +100,7 @@ impl fmt::Display for Obstacle {
             }
             Obstacle::ComputeModeSet { mode } => write!(
                 f,
-                "its compute mode was set to {} by somebody else: put it back with nvidia-smi -c DEFAULT",
+                "its compute mode was set to {} by somebody else: put it back with `nvidia-smi -c DEFAULT`",
                 match mode {
                     ComputeMode::Default => "DEFAULT",
                     ComputeMode::Prohibited => "PROHIBITED",
@@ -114,7 +114,7 @@ impl fmt::Display for Obstacle {
             ),
             Obstacle::UnknownProfile { what } => write!(
                 f,
-                "{what} is of a profile that this version of divvy doesn't know: destroy it with nvidia-smi mig -dgi"
+                "{what} is of a profile that this version of divvy doesn't know: destroy it with `nvidia-smi mig -dgi`"
             ),
         }
     }

@@ -33,7 +33,7 @@ pub enum MpsError {
     },
     /// The server of a client's uid couldn't reach its own sockets.
     #[error(
-        "the MPS server of uid {uid} can't pass through {}: let others pass (chmod o+x), or choose another --state-dir",
+        "the MPS server of uid {uid} can't pass through {}: let others pass (`chmod o+x`), or choose another --state-dir",
         folder.display()
     )]
     Closed {
