@@ -187,7 +187,7 @@ fn message(text: &str, error: &Error, place: Option<Location>) -> String {
         }
         Error::SerdeMissingField { field, .. } => format!("the key {field:?} is missing here"),
         Error::SerdeInvalidType { unexpected, expected, .. } => {
-            format!("found a {unexpected} where this belongs: {expected}")
+            format!("found {} where this belongs: {expected}", with_article(unexpected))
         }
         Error::InvalidScalar { ty, .. } => match place.and_then(|place| value(text, place)) {
             Some(value) => format!("{} is not {}", shown(value), scalar(ty)),
@@ -227,9 +227,15 @@ fn value(text: &str, place: Location) -> Option<&str> {
 fn scalar(ty: &str) -> String {
     match ty {
         "boolean" => "true or false".to_owned(),
-        "u8" | "u16" | "u32" | "u64" => "a whole number that fits here".to_owned(),
+        "u8" | "u16" | "u32" | "u64" | "i64" => "a whole number that fits here".to_owned(),
         other => other.to_owned(),
     }
+}
+
+/// A type in serde's words, as a sentence has it: "an integer `5`".
+fn with_article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {kind}")
 }
 
 /// A word of the file, quoted, on one line, and not longer than anyone reads.

@@ -182,6 +182,7 @@ fn finding(text: &str, error: &serde_saphyr::Error) -> Finding {
     let problem = match message.as_str() {
         "expected mapping start" => "fields are expected here: { } or lines of \"name: value\"",
         "expected sequence start" => "a list is expected here: [ ] or lines of \"- item\"",
+        "expected string scalar" => "a single value is expected here",
         "invalid u32" => "a whole number from 0 to 4294967295 is expected here",
         "invalid i64" => "a whole number is expected here",
         "unexpected end of file" => "there is no spec in the file, or it ends too early",
