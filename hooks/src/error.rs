@@ -17,6 +17,12 @@ pub(crate) enum Error {
     System { action: &'static str, path: String, source: Errno },
     #[error("{what} is not the JSON that an OCI runtime writes: {source}")]
     Json { what: String, source: serde_json::Error },
+    #[error(
+        "`divvy prepare` answers what can't be read: {0}; install all of divvy's programs of one version"
+    )]
+    Answer(serde_json::Error),
+    #[error("the edited configuration can't be written as JSON: {0}")]
+    Encode(serde_json::Error),
     #[error("{what} is larger than {limit} bytes")]
     TooLarge { what: String, limit: usize },
     #[error("{path} is not a regular file")]
@@ -64,7 +70,7 @@ pub(crate) enum Error {
     /// A refusal, in the words of `divvy prepare`.
     #[error("{0}")]
     Refused(String),
-    #[error("divvy {what}: {said}")]
+    #[error("`divvy {what}`: {said}")]
     Divvy { what: &'static str, said: String },
     #[error("can't run {program}: {source}; install divvy beside its hook, or as /usr/bin/divvy")]
     Run { program: String, source: std::io::Error },

@@ -57,8 +57,7 @@ fn refuse(mut config: Value, refused: Refused, hook: &str, error: Error) -> Resu
 }
 
 fn written(config: &Value) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(config)
-        .map_err(|source| Error::Json { what: "the edited configuration".to_owned(), source })
+    serde_json::to_vec(config).map_err(Error::Encode)
 }
 
 fn answer(bytes: &[u8]) -> Result<(), Error> {

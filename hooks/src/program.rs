@@ -74,10 +74,7 @@ pub(crate) fn prepare(id: &ClaimId, asked: &Asked, starter: u32) -> Result<Grant
     command.args(texts(&asked.requests));
     let answer = run(command, PREPARE_PATIENCE)?;
     match answer.status.code() {
-        Some(0) => serde_json::from_slice(&answer.stdout).map_err(|source| Error::Json {
-            what: "the answer of `divvy prepare`".to_owned(),
-            source,
-        }),
+        Some(0) => serde_json::from_slice(&answer.stdout).map_err(Error::Answer),
         Some(3) => Err(Error::Refused(answer.said())),
         _ => Err(Error::Divvy { what: "prepare", said: answer.said() }),
     }

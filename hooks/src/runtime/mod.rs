@@ -75,8 +75,7 @@ fn serve(create: &Create) -> Result<Option<ClaimId>, Error> {
 }
 
 fn written(config: &serde_json::Value) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(config)
-        .map_err(|source| Error::Json { what: "the edited configuration".to_owned(), source })
+    serde_json::to_vec(config).map_err(Error::Encode)
 }
 
 /// Becomes the runtime, with the command line and the environment that this process was given. Returns only
