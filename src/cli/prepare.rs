@@ -99,6 +99,8 @@ fn exit(error: &PrepareError) -> Exit {
         PrepareError::Unsettled(_) => Exit::Busy,
         PrepareError::Store(error) => machine::store_exit(error),
         PrepareError::Release(error) => release_exit(error),
+        // What could not be undone is undone by the next try, as what failed was to be.
+        PrepareError::Undo { cause, .. } => exit(cause),
         _ => Exit::Failed,
     }
 }
