@@ -63,19 +63,20 @@ fn tell_would(would: &Would) -> String {
     let release = would.release.iter().map(|id| format!("would release claim {id}"));
     let retire = would.retire.iter();
     let retire = retire.map(|id| format!("would undo device {id}, which no claim names"));
-    lines(release.chain(retire).collect())
+    lines(release.chain(retire).collect(), true)
 }
 
 fn tell(taken: &TakenBack) -> String {
     let released = taken.released.iter().map(|id| format!("released claim {id}"));
     let retired = taken.retired.iter();
     let retired = retired.map(|id| format!("undid device {id}, which no claim named"));
-    lines(released.chain(retired).chain(taken.in_use.iter().map(InUse::tell)).collect())
+    let stay = taken.in_use.iter().map(InUse::tell);
+    lines(released.chain(retired).chain(stay).collect(), taken.failed.is_empty())
 }
 
-fn lines(mut lines: Vec<String>) -> String {
-    if lines.is_empty() {
+fn lines(mut lines: Vec<String>, all_well: bool) -> String {
+    if lines.is_empty() && all_well {
         lines.push("nothing to mend".to_owned());
     }
-    lines.join("\n") + "\n"
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
