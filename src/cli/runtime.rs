@@ -286,7 +286,7 @@ impl Report {
             return text;
         }
         match (&self.command, self.warning) {
-            (None, _) => text.push_str("The next container sees it.\n"),
+            (None, _) => text.push_str("To take effect: nothing, the next container sees it\n"),
             (Some(command), None) => text.push_str(&format!("To take effect: {command}\n")),
             (Some(command), Some(warning)) => {
                 text.push_str(&format!("To take effect: {command} ({warning})\n"));

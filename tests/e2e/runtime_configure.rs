@@ -146,7 +146,10 @@ fn podman_runs_the_configured_hook_and_runtime(mut bed: Bed) {
     let runtime = "podman info --format '{{.Host.OCIRuntime.Name}}'";
     let before = bed.run(&format!("{run} && {runtime}; ls -R /etc/containers >/was")).ok();
     let configured = bed.run(&format!("{DIVVY} --runtime podman")).ok();
-    assert!(configured.ends_with("The next container sees it.\n"), "{configured}");
+    assert!(
+        configured.ends_with("To take effect: nothing, the next container sees it\n"),
+        "{configured}"
+    );
     assert_eq!(
         bed.run(&format!("{run} && cat /bed/hooked && {runtime}")).ok(),
         format!("precreate\n{before}")
