@@ -63,7 +63,12 @@ fn other_wrong_words() {
     ] {
         fails(&node, generate(&node).arg(argument), 2, &[word]);
     }
-    fails(&node, generate(&node).arg("--device-id=7"), 1, &["no device 7", "there are 0"]);
+    fails(
+        &node,
+        generate(&node).arg("--device-id=7"),
+        1,
+        &["no device 7", "those that there are: 0"],
+    );
 }
 
 #[test]

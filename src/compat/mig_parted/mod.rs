@@ -193,7 +193,10 @@ pub enum LabelError {
         /// What there is.
         labels: Vec<String>,
     },
-    /// No label was given, and there are several layouts, or none.
+    /// There is none to choose.
+    #[error("the file has no layout: mig-configs is empty")]
+    None,
+    /// No label was given, and there are several layouts.
     #[error("the file has {} layouts: name one with --label ({})", labels.len(), labels.join(", "))]
     NotSaid {
         /// What there is.
@@ -225,6 +228,7 @@ impl Layouts {
             None if self.labels.len() == 1 => {
                 Ok(self.labels.values().next().map_or(&[], Vec::as_slice))
             }
+            None if self.labels.is_empty() => Err(LabelError::None),
             None => Err(LabelError::NotSaid { labels: labels() }),
         }
     }

@@ -105,7 +105,7 @@ pub enum Error {
     )]
     Name(#[from] NameError),
     /// No such device.
-    #[error("there is no device {wanted} to generate{why}; there are {available}")]
+    #[error("there is no device {wanted} to generate{why}; those that there are: {available}")]
     Unknown {
         /// What was asked for.
         wanted: String,

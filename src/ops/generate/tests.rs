@@ -199,7 +199,7 @@ fn wanted_devices_are_known_by_any_name() {
     );
     assert_eq!(names(&only(&["all"]).unwrap()), ["0:0", "0:1", "1", "2", "all"]);
     let error = only(&["1", "7"]).unwrap_err().to_string();
-    assert_eq!(error, "there is no device 7 to generate; there are 0:0, 0:1, 1, 2");
+    assert_eq!(error, "there is no device 7 to generate; those that there are: 0:0, 0:1, 1, 2");
     let error = only(&["0"]).unwrap_err().to_string();
     assert!(error.contains("MIG mode is on"), "{error}");
 }
