@@ -103,6 +103,17 @@ pub enum ComputeMode {
     ExclusiveProcess,
 }
 
+/// As `nvidia-smi` writes it.
+impl std::fmt::Display for ComputeMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ComputeMode::Default => "DEFAULT",
+            ComputeMode::Prohibited => "PROHIBITED",
+            ComputeMode::ExclusiveProcess => "EXCLUSIVE_PROCESS",
+        })
+    }
+}
+
 /// A PCI address, `0000:1a:00.0` as sysfs writes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PciAddress {

@@ -339,10 +339,14 @@ impl fmt::Display for Reason {
             }
             Reason::OnlyShares => f.write_str("policy lets nothing but named shares onto it"),
             Reason::MostClaims { most, by } => {
-                write!(f, "policy lets at most {most} claims onto it, and has {}", By(by))
+                let plural = if *most == 1 { "" } else { "s" };
+                write!(f, "policy lets at most {most} claim{plural} onto it, and has {}", By(by))
             }
             Reason::NoReplica { replicas, by } if by.is_empty() => {
                 write!(f, "it has no more than {replicas} replicas")
+            }
+            Reason::NoReplica { replicas: 1, by } => {
+                write!(f, "its only replica is taken by {}", By(by))
             }
             Reason::NoReplica { replicas, by } => {
                 write!(f, "all {replicas} replicas are taken by {}", By(by))
@@ -385,11 +389,6 @@ impl Reason {
                 possible.memory, possible.compute
             ),
             Reason::ComputeModeSet { mode } => {
-                let mode = match mode {
-                    ComputeMode::Default => "DEFAULT",
-                    ComputeMode::Prohibited => "PROHIBITED",
-                    ComputeMode::ExclusiveProcess => "EXCLUSIVE_PROCESS",
-                };
                 write!(f, "its compute mode is {mode}, set by someone else")
             }
             Reason::Processes { pids } => {

@@ -52,8 +52,8 @@ fn read_back(handle: &nvml::Device<'_>, uuid: &str, mode: ComputeMode) -> Result
         found => Err(ShareError::NotSet {
             device: uuid.to_owned(),
             what: "compute mode",
-            wanted: format!("{mode:?}"),
-            found: format!("{found:?}"),
+            wanted: mode.to_string(),
+            found: found.to_string(),
         }),
     }
 }

@@ -53,9 +53,16 @@ pub(super) fn check(device: &Device<'_>, gpu: &str, on: bool) -> Result<(), Shar
     Err(ShareError::NotSet {
         device: gpu.to_owned(),
         what: "MIG mode",
-        wanted: if on { "on" } else { "off" }.into(),
-        found: format!("current {current}, pending {pending}"),
+        wanted: word(on).into(),
+        found: match pending == current {
+            true => word(current).into(),
+            false => format!("{}, and {} after a reset", word(current), word(pending)),
+        },
     })
+}
+
+fn word(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
 }
 
 /// Turns the mode off where it was off. It stays on for whoever has instances there by now, and where only

@@ -90,7 +90,8 @@ impl fmt::Display for Obstacle {
                 write!(f, "{what} is in use by {}: end them first", processes(pids))
             }
             Obstacle::InUse { what, by, pids } => {
-                write!(f, "{what} is held by {} and in use by {}", By(by), processes(pids))
+                let (by, pids) = (By(by), processes(pids));
+                write!(f, "{what} is held by {by} and in use by {pids}: release it first")
             }
             Obstacle::Claimed { by } => {
                 write!(f, "it is held by {}: release it first", By(by))
@@ -100,12 +101,7 @@ impl fmt::Display for Obstacle {
             }
             Obstacle::ComputeModeSet { mode } => write!(
                 f,
-                "its compute mode was set to {} by somebody else: put it back with `nvidia-smi -c DEFAULT`",
-                match mode {
-                    ComputeMode::Default => "DEFAULT",
-                    ComputeMode::Prohibited => "PROHIBITED",
-                    ComputeMode::ExclusiveProcess => "EXCLUSIVE_PROCESS",
-                }
+                "its compute mode was set to {mode} by somebody else: put it back with `nvidia-smi -c DEFAULT`"
             ),
             Obstacle::Unmanaged { on } => write!(
                 f,

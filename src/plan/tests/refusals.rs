@@ -57,6 +57,7 @@ fn refused() -> Vec<(World, &'static str)> {
     cases.push((laid_out.clone(), "mig:1g.10gb"));
     cases.push((laid_out, "mig:3g.40gb"));
     cases.push((World::managed(boards::h100s_without_mig(1)), "mps:memory=100Gi"));
+    cases.extend(refused_by_daemons());
     let plain = World::managed(boards::h100s(2));
     cases.push((plain.clone(), "mps; exclusive"));
     cases.push((plain.clone(), "2x mig:1g.10gb/mps"));
@@ -64,10 +65,37 @@ fn refused() -> Vec<(World, &'static str)> {
     cases
 }
 
+/// Devices that are shared, and not to be joined.
+fn refused_by_daemons() -> Vec<(World, &'static str)> {
+    let mut cases = Vec::new();
+    let mut old = World::managed(boards::h100s_without_mig(1));
+    old.inventory.driver_version = "535.288.01".to_owned();
+    old.prepare("first", "mps:threads=25").unwrap();
+    cases.push((old, "mps:threads=25"));
+    let mut crowded = World::managed(boards::h100s_without_mig(1));
+    for n in 0..48 {
+        crowded.prepare(&format!("c{n}"), "mps").unwrap();
+    }
+    cases.push((crowded, "mps"));
+    let mut several = World::managed(boards::h100s_without_mig(2));
+    several.prepare("both", "2x mps:threads=25").unwrap();
+    cases.push((several, "mps"));
+    let mut leaving = World::managed(boards::h100s_without_mig(1));
+    leaving.prepare("left", "time-slicing").unwrap();
+    leaving.devices[0].retiring = true;
+    cases.push((leaving.clone(), "time-slicing"));
+    leaving.claims.clear();
+    cases.push((leaving, "exclusive"));
+    cases
+}
+
 #[test]
 fn refusals_say_what_stands_in_the_way_and_what_helps() {
-    let shown: Vec<String> =
+    let mut shown: Vec<String> =
         refused().iter().map(|(world, asked)| world.plan(asked).unwrap_err().to_string()).collect();
+    let mut served = World::managed(boards::h100s_without_mig(1));
+    served.prepare("root", "mps").unwrap();
+    shown.push(served.plan_as("mps", 1000).unwrap_err().to_string());
     insta::assert_snapshot!(shown.join("\n\n"));
 }
 
