@@ -15,6 +15,7 @@ mod hook;
 mod inventory;
 mod json;
 mod labels;
+mod messages;
 mod metrics;
 mod mig;
 mod packaging;
