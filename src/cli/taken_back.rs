@@ -61,7 +61,7 @@ impl InUse {
         let pids: Vec<String> = self.pids.iter().map(u32::to_string).collect();
         let by = if pids.is_empty() { String::new() } else { format!(" by {}", pids.join(", ")) };
         format!(
-            "claim {} stays: what it made ({}) is still in use{by}; divvy reconcile takes it back when it isn't",
+            "claim {} stays: what it made ({}) is still in use{by}; `divvy reconcile` takes it back when it isn't",
             self.claim, self.what
         )
     }

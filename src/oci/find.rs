@@ -48,7 +48,7 @@ pub enum FindError {
     },
     /// A hook entry of divvy's own that is not one.
     #[error(
-        "the container's hook {CREATE_RUNTIME}: {0}; write the CDI spec anew with `divvy cdi generate --requests`"
+        "the container's hook {CREATE_RUNTIME}: {0}; write the CDI spec anew with `divvy cdi refresh`"
     )]
     Hook(Box<CreateRuntimeError>),
     /// An annotation or a variable that is no request.

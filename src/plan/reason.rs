@@ -270,8 +270,8 @@ impl Reason {
 fn release(by: &[Holder], or: &str) -> String {
     let others = by.iter().any(|holder| holder.claim != Holder::OWN);
     match (others, by.is_empty()) {
-        (true, _) => format!("release a claim (divvy claims lists them), or {or}"),
-        (false, true) => format!("{or}, or see whether divvy reconcile takes something back"),
+        (true, _) => format!("release a claim (`divvy claims` lists them), or {or}"),
+        (false, true) => format!("{or}, or see whether `divvy reconcile` takes something back"),
         (false, false) => or.to_owned(),
     }
 }
@@ -285,11 +285,11 @@ fn room(by: &[Holder], unclaimed: usize) -> String {
         1 => "take the MIG device that nobody claims",
         _ => "take a MIG device that nobody claims",
     };
-    let take = format!("{there} (exclusive @MIG-…, by the UUID that nvidia-smi -L shows)");
+    let take = format!("{there} (exclusive @MIG-…, by the UUID that `nvidia-smi -L` shows)");
     if by.iter().any(|holder| holder.claim != Holder::OWN) {
-        format!("release a claim (divvy claims lists them), or {take}")
+        format!("release a claim (`divvy claims` lists them), or {take}")
     } else {
-        format!("{take}, or change the layout with divvy mig apply")
+        format!("{take}, or change the layout with `divvy mig apply`")
     }
 }
 

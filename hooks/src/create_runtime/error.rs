@@ -34,7 +34,7 @@ pub(crate) enum StartError {
     #[error("the container's config.json names no root.path")]
     NoRoot,
     #[error(
-        "the container's config.json has no hook of divvy's own that asks for GPUs, and this one was run: write the CDI spec anew with `divvy cdi generate --requests`"
+        "the container's config.json has no hook of divvy's own that asks for GPUs, and this one was run: write the CDI spec anew with `divvy cdi refresh`"
     )]
     NoRequest,
     #[error(
@@ -50,7 +50,7 @@ pub(crate) enum StartError {
     )]
     Unsupported(String),
     #[error(
-        "the container's config.json has no hook of divvy's own for the static work, which a CDI device of a request brings along: write the CDI spec anew with `divvy cdi generate --requests`"
+        "the container's config.json has no hook of divvy's own for the static work, which a CDI device of a request brings along: write the CDI spec anew with `divvy cdi refresh`"
     )]
     NoStaticWork,
     #[error("can't use {} of the host, which the container is to get: {source}", path.display())]

@@ -290,7 +290,7 @@ mod tests {
             "hooks": [{"hookName": "createContainer", "path": "/h", "args": ["h", "create-container", "x"]}],
         });
         let error = plan(given.clone(), &json!({})).unwrap_err();
-        assert!(error.contains("generate --requests"), "{error}");
+        assert!(error.contains("divvy cdi refresh"), "{error}");
         let config = json!({
             "hooks": {"createContainer": [{"path": "/h", "args": ["h", "create-container"]}]},
         });
