@@ -78,7 +78,7 @@ pub(super) fn run(host: &Host, args: &Prepare) -> Result<Answer, Failure> {
 /// Only the answer names a claim whose id was made up: where it can't be written, somebody has to be told otherwise.
 fn hand_over(text: &str, id: &ClaimId) -> Result<Answer, Failure> {
     let Err(error) = print(text) else { return Ok(Answer::default()) };
-    let held = format!("claim {id} is held, and divvy release {id} takes it back");
+    let held = format!("claim {id} is held, and `divvy release {id}` takes it back");
     if error.kind() == ErrorKind::BrokenPipe {
         return Ok(Answer { text: String::new(), notes: vec![format!("divvy: {held}")] });
     }

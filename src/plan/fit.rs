@@ -243,6 +243,9 @@ impl Place<'_> {
         if held.retiring {
             return Err(Reason::Retiring { by: held.by() });
         }
+        if held.gone {
+            return Err(Reason::Gone { by: held.by() });
+        }
         let state = state_of(held).unwrap_or(State::Nothing);
         let by = || held.by();
         match (answer(state, self.unit.mode.want()), self.unit.mode, held.purpose) {

@@ -144,7 +144,8 @@ pub(super) fn join_several(units: &[Unit<'_>], table: &Table<'_>) -> Option<Vec<
         let joins = |choice: &Choice| {
             let held = table.held_on(choice.gpu).get(join_index(choice)?)?;
             let facts = table.gpus.get(choice.gpu)?;
-            let room = !held.retiring && daemon_has_room(table, facts, held, *limits).is_ok();
+            let stands = !held.retiring && !held.gone;
+            let room = stands && daemon_has_room(table, facts, held, *limits).is_ok();
             let allowed = facts.policy.modes.contains(&crate::request::Mode::Mps);
             (room && allowed).then_some(())
         };

@@ -61,6 +61,11 @@ pub enum Reason {
         /// Whose it was.
         by: Vec<Holder>,
     },
+    /// A GPU or MIG device under it is gone.
+    Gone {
+        /// Whose it is.
+        by: Vec<Holder>,
+    },
     /// The claim has a share of this device already.
     SameClaim,
     /// Another interval holds.
@@ -191,7 +196,8 @@ impl Reason {
             | Reason::DaemonOfSeveral { .. }
             | Reason::MadeForClaim { .. }
             | Reason::SameClaim
-            | Reason::Retiring { .. } => 1,
+            | Reason::Retiring { .. }
+            | Reason::Gone { .. } => 1,
             Reason::Processes { .. } | Reason::ComputeModeSet { .. } | Reason::MigOn { .. } => 2,
             Reason::MigOff
             | Reason::ModeNotAllowed { .. }
@@ -231,6 +237,7 @@ impl Reason {
                 "ask for less, release a claim, or let policy oversubscribe"
             }
             Reason::Retiring { .. } => "try again in a moment; `divvy reconcile` finishes it",
+            Reason::Gone { .. } => "release its claims, which `divvy claims` shows as lost",
             Reason::SameClaim => "ask for fewer devices, or for devices on other GPUs",
             Reason::OtherInterval { .. } => {
                 "ask for time-slicing without an interval, or for that one"
@@ -330,6 +337,7 @@ impl fmt::Display for Reason {
             Reason::ModeNotAllowed { mode } => write!(f, "policy doesn't allow {mode} on it"),
             Reason::Held { by, .. } => write!(f, "held by {}", By(by)),
             Reason::Retiring { by } => write!(f, "being taken back from {}", By(by)),
+            Reason::Gone { by } => write!(f, "a device of {} is gone", By(by)),
             Reason::SameClaim => f.write_str("this claim has a share of it already"),
             Reason::OtherInterval { has: Some(has), by } => {
                 write!(f, "the interval is {has} for {}", By(by))

@@ -155,6 +155,7 @@ fn apply(table: &mut Table<'_>, unit: &Unit<'_>, choice: &Choice) -> Undo {
                 uid: table.uid,
                 exclusive_process: false,
                 retiring: false,
+                gone: false,
                 holders: vec![(holder.clone(), limits); shares],
                 own: shares,
             };

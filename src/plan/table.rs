@@ -128,6 +128,8 @@ pub(super) struct Held {
     /// Whether the compute mode was set for it.
     pub(super) exclusive_process: bool,
     pub(super) retiring: bool,
+    /// Whether the driver doesn't have it any more. Its place stays taken: it could be undone there yet.
+    pub(super) gone: bool,
     pub(super) holders: Vec<(Holder, MpsLimits)>,
     /// How many of the holders are the claim that is being planned.
     pub(super) own: usize,
@@ -347,7 +349,8 @@ pub(super) fn held_on(gpu: &Gpu, node: Node<'_>) -> Vec<Held> {
     devices
         .flat_map(|device| {
             let targets = device.targets.iter().filter(|target| target.gpu == gpu.uuid);
-            targets.map(move |target| held(device, target, node.claims))
+            let gone = !device.lost(node.inventory).is_empty();
+            targets.map(move |target| Held { gone, ..held(device, target, node.claims) })
         })
         .collect()
 }
@@ -395,6 +398,7 @@ fn held(device: &Device, target: &Target, claims: &[Claim]) -> Held {
         uid: uid.unwrap_or(0),
         exclusive_process: steps().any(|step| matches!(step, Step::SetExclusiveProcess { .. })),
         retiring: device.retiring,
+        gone: false,
         holders: holders.collect(),
         own: 0,
     }

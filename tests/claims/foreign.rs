@@ -66,6 +66,24 @@ fn a_compute_mode_of_the_administrator_stands() {
 }
 
 #[test]
+fn what_somebody_destroyed_is_given_to_nobody() {
+    let site = Site::new(&["--gpu", "A100-40GB", "--mig", "on"]);
+    site.prepare("first", &["mig:3g.20gb/time-slicing"]).done();
+    site.node.change("mig", &["0", "destroy", &site.instance("first")]);
+    let there = || site.node.change("show", &[]).contains("3g.20gb");
+    // Neither the old grant again, nor a share of what is gone: the second has one of its own.
+    let again = site.prepare("first", &["mig:3g.20gb/time-slicing"]);
+    assert!(again.failed(1).contains("claim first has lost its device MIG-"));
+    site.prepare("second", &["mig:3g.20gb/time-slicing"]).done();
+    assert!(there());
+    // What its claim's release finds in the lost one's place is the second's, or nothing, and stays.
+    site.release("first").done();
+    assert!(there());
+    site.release("second").done();
+    assert!(!there());
+}
+
+#[test]
 fn a_claim_whose_mig_device_somebody_destroyed_is_shown_as_lost() {
     let site = Site::new(&["--gpu", "H100-80GB", "--managed"]);
     let made = site.prepare("job", &["mig:3g.40gb"]).done().granted();

@@ -1,7 +1,7 @@
 //! Messages that no test here provokes, each with the reason.
 
 /// A reason, and the messages that have it.
-pub(super) const UNPROVOKED: [(&str, &[&str]); 16] = [
+pub(super) const UNPROVOKED: [(&str, &[&str]); 19] = [
     (
         "a disk that is full or fails, at this very step",
         &[
@@ -16,6 +16,8 @@ pub(super) const UNPROVOKED: [(&str, &[&str]); 16] = [
             "the content can't be written",
             "the temporary file can't be renamed",
             "remove what was left beside",
+            "the CDI file {} can't be removed: {source}",
+            "can't remove the CDI file {}: {error}",
             "set the mode of",
             "name a folder in",
         ],
@@ -72,9 +74,12 @@ pub(super) const UNPROVOKED: [(&str, &[&str]); 16] = [
             "{0} in the container is not the device that it was made as: it was changed meanwhile",
             "{path} was changed meanwhile; run it again",
             "claim {id} is being {doing} by process {pid}; start the container again",
-            "busy: other processes kept the GPUs or this claim for more than {} ms; try again",
+            "busy: other processes kept the GPUs or this claim for {}; try again",
+            "what was made for the claim ({what}) is still in use{by}",
+            "{cause}; {}, and `divvy reconcile` takes it back when it isn't",
             "an earlier attempt to {what} was cut short, and processes use what it left ({pids:?}): end them, then run `divvy reconcile`",
             "claim {0} has it by now",
+            "{or}, or see whether `divvy reconcile` takes something back",
             "warning: the CUDA compatibility libraries are left out: {error}",
             " by the processes {pids:?}",
             "MIG mode of {gpu} can't be turned on while the processes {pids:?} use it: end them, then try again",
@@ -112,6 +117,7 @@ pub(super) const UNPROVOKED: [(&str, &[&str]); 16] = [
             "it doesn't answer",
             "it doesn't listen",
             "the configuration demands that limits are enforced ({required}), but this driver gives the MIG device no compute mode, so that a client can by-pass the MPS control daemon ({possible}): ask for a MIG device of its own, or for MPS on a whole GPU",
+            "the MPS control daemon in {} answers {answer:?} where {wanted} was set ({command}); this driver's daemon doesn't take that limit",
             "the pipe directory of the control daemon {pid} can't be told: run it as root",
         ],
     ),
@@ -201,6 +207,44 @@ pub(super) const UNPROVOKED: [(&str, &[&str]); 16] = [
             "; these could not be read and may define it: {}",
             "no CDI spec defines {name}{}",
             "{} files define {name}: {}; remove all but one",
+        ],
+    ),
+    (
+        "a variant of what doctor tells: tests/doctor provokes its finding, and a machine that has this one is rare",
+        &[
+            "divvy prepare with the same --claim and requests writes it anew",
+            "let the tool that wrote it write it anew; if that is gone, so may the file be",
+            "update {engine}, or let the tool that wrote it write a CDI version before {limit}",
+            " (nvidia-cdi-refresh.service of NVIDIA's toolkit, as a rule)",
+            "keep one of {}, move the others out of the folder, and stop what writes them",
+            "keep one of {}: divvy's own, {}, is kept up by divvy cdi refresh; move the others out of the folder, and stop what writes them{writer}",
+            "or install NVIDIA's toolkit again, whose program is missing",
+            "the configuration has shares",
+            "the configuration manages GPUs",
+            "NVML lists no MIG device {first} of that profile at that placement",
+            "the default runtime of {}",
+            "the CDI file doesn't follow when a driver or a MIG device comes",
+            "the CDI file of this machine's GPUs isn't written at boot",
+            "NVML says that it tried and failed",
+            "joined by {} of {all} GPUs",
+            "in memory, mode {:04o}",
+            "neither /etc/subuid nor /etc/subgid has a line",
+            "subordinate ids aren't in files",
+        ],
+    ),
+    (
+        "divvy that is run by another user than root",
+        &["can't use {}: it is root's alone; run divvy as root"],
+    ),
+    (
+        "progress at a terminal, while a layout is undone",
+        &[
+            "creating GPU instance {profile} again",
+            "creating the compute instance again",
+            "destroying the new GPU instance",
+            "destroying the new compute instance",
+            "removing new capability nodes",
+            "restoring MIG mode",
         ],
     ),
 ];

@@ -3,10 +3,11 @@
 use super::{Ask, Attempt, PrepareError};
 use crate::claim::repair::{self, Now, Verdict};
 use crate::claim::store::{DirectoryLock, Store};
-use crate::claim::{Claim, ClaimId, Device, DeviceId, Entry, Part, Phase};
+use crate::claim::{Claim, ClaimId, Device, DeviceId, Entry, Part, Phase, lost_devices};
 use crate::config::{Config, Enforced};
 use crate::host::Host;
 use crate::inventory::{self, Gpu, Inventory, Scope};
+use crate::ops::grant::GrantError;
 use crate::ops::release;
 use crate::plan::{self, DeviceRef, Plan, PlannedPart};
 use crate::request::{MpsLimits, Requests};
@@ -50,10 +51,16 @@ pub(super) fn begin(
     let dead = |claim: &Claim| {
         repair::judge(claim, release::signs(node.host, claim), &now) != Verdict::Stands
     };
-    if let Some(there) = store.claim(&ask.id)? {
-        return if dead(&there) { Ok(Begun::Dead(vec![there.id])) } else { existing(ask, there) };
-    }
     let inventory = early.map_or_else(|| inventory::read(node.nvml, Scope::Full), Ok)?;
+    if let Some(there) = store.claim(&ask.id)? {
+        if dead(&there) {
+            return Ok(Begun::Dead(vec![there.id]));
+        }
+        let devices = store.devices_of(std::slice::from_ref(&there))?;
+        let lost =
+            lost_devices(&there, &devices, &inventory).first().map(|uuid| (*uuid).to_owned());
+        return existing(ask, there, lost);
+    }
     let claims = store.claims_on(&considered(&inventory, &ask.requests))?;
     let gone = claims.iter().filter(|claim| dead(claim)).map(|claim| claim.id.clone());
     let gone: Vec<ClaimId> = gone.filter(|id| attempt.tried.insert(id.clone())).collect();
@@ -70,14 +77,17 @@ pub(super) fn begin(
     }
 }
 
-/// A claim of this id stands already.
-fn existing(ask: &Ask, there: Claim) -> Result<Begun, PrepareError> {
+/// A claim of this id stands already, and may have lost a device.
+fn existing(ask: &Ask, there: Claim, lost: Option<String>) -> Result<Begun, PrepareError> {
     if there.requests != ask.requests || there.uid != ask.uid {
         return Err(PrepareError::Different { there: there.requests.to_string(), id: there.id });
     }
-    match there.phase {
-        Phase::Granted | Phase::Bound => Ok(Begun::Ready(there)),
-        Phase::Intent | Phase::Releasing => Ok(Begun::Worked(there)),
+    match (there.phase, lost) {
+        (Phase::Granted | Phase::Bound, Some(device)) => {
+            Err(GrantError::Lost { claim: there.id, device }.into())
+        }
+        (Phase::Granted | Phase::Bound, None) => Ok(Begun::Ready(there)),
+        (Phase::Intent | Phase::Releasing, _) => Ok(Begun::Worked(there)),
     }
 }
 

@@ -48,7 +48,7 @@ pub enum PrepareError {
     #[error("{0}; nothing of the claim is left")]
     Undone(Box<PrepareError>),
     /// What was begun failed, and part of it is in use and stays.
-    #[error("{cause}; {}, and divvy reconcile takes it back when it isn't", left(what, pids))]
+    #[error("{cause}; {}, and `divvy reconcile` takes it back when it isn't", left(what, pids))]
     Left {
         /// What failed.
         cause: Box<PrepareError>,

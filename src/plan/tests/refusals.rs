@@ -79,6 +79,8 @@ fn refused_by_daemons() -> Vec<(World, &'static str)> {
     cases.push((crowded, "mps"));
     let mut several = World::managed(boards::h100s_without_mig(2));
     several.prepare("both", "2x mps:threads=25").unwrap();
+    cases.push((several.clone(), "mps"));
+    several.inventory.gpus.pop();
     cases.push((several, "mps"));
     let mut leaving = World::managed(boards::h100s_without_mig(1));
     leaving.prepare("left", "time-slicing").unwrap();

@@ -210,3 +210,37 @@ divvy release job
 $ divvy plan exclusive
 $ divvy prepare --claim job exclusive
 divvy release job >/dev/null
+
+== a state directory that isn't divvy's alone
+node: --no-nodes --gpu L4
+claim job exclusive
+chmod 777 $DIVVY_STATE_DIR
+$ divvy claims
+$ divvy doctor | grep -A2 state-untrusted
+chmod 711 $DIVVY_STATE_DIR; chown 1234 $DIVVY_STATE_DIR
+$ divvy claims
+$ divvy doctor | grep -A2 state-untrusted
+mv $DIVVY_STATE_DIR away; touch $DIVVY_STATE_DIR
+$ divvy claims
+$ divvy doctor | grep -A2 state-untrusted
+
+== an answer that can't be written
+node: --no-nodes --gpu L4
+$ divvy prepare --claim job exclusive >/dev/full
+$ divvy --nvml-library /nowhere/libnvidia-ml.so.1 claims | sed 's/  *[^ ]* *caller/ … caller/'
+
+== CDI files that divvy doesn't keep
+node: --no-nodes --gpu L4
+$ divvy cdi refresh --remove
+$ divvy cdi generate --device-id 0 --device-name-strategy index --no-all-device --hook-path /usr/bin/divvy-hook --output $DIVVY_CDI_DIR/own.yaml
+$ divvy cdi refresh --remove
+rm $DIVVY_CDI_DIR/own.yaml
+divvy cdi generate --requests --hook-path /nowhere/divvy-hook --output $DIVVY_CDI_DIR/mine.yaml >/dev/null 2>&1
+$ divvy doctor | grep -A3 cdi-stale
+
+== a MIG device that somebody destroyed
+node: --no-nodes --gpu H100-80GB --mig on
+claim job mig:4g.40gb/time-slicing
+node mig 0 destroy $(node show | sed -n 's/.*4g.40gb.* gi \([0-9]*\).*/\1/p')
+$ divvy prepare --claim job mig:4g.40gb/time-slicing
+$ divvy plan mig:4g.40gb/time-slicing

@@ -64,3 +64,6 @@ $ divvy runtime configure --runtime docker --runtime-path "$(printf '/x\377')" 2
 
 == an answer that nobody takes
 $ divvy status >/dev/full
+
+== a configuration that isn't there
+$ divvy --config nowhere.yaml plan exclusive
