@@ -133,6 +133,8 @@ fn masked(text: &str, node: &Node) -> String {
         ("(GPU|MIG)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "${1}-…"),
         (r"\b[0-9a-f]{16}\b", "ID"),
         (r"\b(process|processes|PID|pid) \[?[0-9]+\]?", "$1 N"),
+        // The age of a claim, in its column.
+        (r"  [0-9]+ s  ", "  N s  "),
         (r"\(looked in [^)]*\)", "(looked in …)"),
         (r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z?", "TIME"),
     ] {
