@@ -1,6 +1,6 @@
 # The commands of this repository; what each does is in tools/ and tests/.
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-fast test-engines siege bench audit packages reproducible install uninstall clean
+.PHONY: help demo build test test-fast test-engines siege bench audit packages reproducible transcript install uninstall clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ packages: ## a .deb and an .rpm of what make build built, in target/packages
 
 reproducible: ## build everything twice, in two places, and compare the packages
 	@tools/reproducible
+
+transcript: ## type docs/first-steps.md on a fresh Debian with the package, and write down what it answers
+	@tools/transcript
 
 install: ## put what make build built in place (PREFIX=/usr DESTDIR=)
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' tools/install install

@@ -207,17 +207,47 @@ impl fmt::Display for Refusal {
                     write!(f, "{} of {} could be had", self.served, self.request.count())?;
                     f.write_str("; ")?;
                 }
-                for (n, obstacle) in obstacles.iter().take(SHOWN).enumerate() {
+                let groups = alike(obstacles);
+                for (n, group) in groups.iter().take(SHOWN).enumerate() {
                     f.write_str(if n == 0 { "" } else { "; " })?;
-                    write!(f, "GPU {} ({}): {}", obstacle.index, obstacle.name, obstacle.reason)?;
+                    write!(f, "{group}")?;
                 }
-                if obstacles.len() > SHOWN {
-                    let more = obstacles.len() - SHOWN;
+                let more: usize = groups.iter().skip(SHOWN).map(|group| group.0.len()).sum();
+                if more > 0 {
                     write!(f, "; and {more} more GPU{}", if more == 1 { "" } else { "s" })?;
                 }
             }
         }
         write!(f, ". What helps: {}", self.remedy())
+    }
+}
+
+/// GPUs of one product with the same in the way.
+struct Group<'a>(Vec<&'a Obstacle>);
+
+/// In the order of the first of each: eight GPUs of a node say the same thing once.
+fn alike(obstacles: &[Obstacle]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for obstacle in obstacles {
+        let same = |group: &&mut Group<'_>| {
+            let of =
+                |first: &&Obstacle| first.name == obstacle.name && first.reason == obstacle.reason;
+            group.0.first().is_some_and(of)
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.0.push(obstacle),
+            None => groups.push(Group(vec![obstacle])),
+        }
+    }
+    groups
+}
+
+impl fmt::Display for Group<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(first) = self.0.first() else { return Ok(()) };
+        let indices: Vec<String> = self.0.iter().map(|one| one.index.to_string()).collect();
+        let gpus = if indices.len() == 1 { "GPU" } else { "GPUs" };
+        write!(f, "{gpus} {} ({}): {}", indices.join(", "), first.name, first.reason)
     }
 }
 
