@@ -123,7 +123,7 @@ fn lasting(line: &str) -> String {
         (r"\b[0-9a-f]{12}([0-9a-f]{52})?\b", "…"),
         // A claim's id that was made up, whole or shortened in a picture.
         (r"\bc[0-9a-f]{16}\b", "c…"),
-        (r"\bc[0-9a-f]{8}…", "c…"),
+        (r"\bc[0-9a-f]{7}…", "c…"),
         (r"\d+ files and directories", "… files and directories"),
         (r"\b\d+(\.\d+)? (s|ms)\b", "… $2"),
         (r"\bpid \d+", "pid …"),

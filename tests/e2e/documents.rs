@@ -63,7 +63,7 @@ fn machine(bed: &mut Bed) {
         "set -e
          # Where a simulated driver is can't be found by itself; the modes of its GPUs stay nobody's to change.
          fake-node create /node --gpu H100-80GB:2 --managed >/dev/null
-         mkdir -p /etc/divvy; sed -n '/^host:/,$p' /node/config.yaml >/etc/divvy/config.yaml
+         mkdir -p /etc/divvy; sed -n '/^host:/,$p' /node/config.yaml | grep -v state-dir >/etc/divvy/config.yaml
          cp -a /node/dev/. /dev/
          $DIVVY_REPOSITORY/tests/e2e/docker-archive.py $IMAGES/debian localhost/debian:latest | podman load --quiet >/dev/null",
     )

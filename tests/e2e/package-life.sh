@@ -35,17 +35,24 @@ gone() { [ ! -e "$1" ] || fail "$1 is still there"; }
 
 if [ -n "$systemd" ]; then
   mkdir -p /run/systemd/system
-  printf '#!/bin/sh\necho "$*" >>/tmp/systemctl\n' >/usr/bin/systemctl
+  # Nothing is enabled or runs yet; rpm's scripts have a /tmp of their own.
+  cat >/usr/bin/systemctl <<'END'
+#!/bin/sh
+echo "$*" >>/run/systemd/asked
+case " $* " in *" is-enabled "*) echo enabled ;; *" is-active "*) exit 3 ;; esac
+END
   chmod 755 /usr/bin/systemctl
 fi
 # asked WORD...: whether systemd was asked for this, on one line; what it was asked is forgotten.
 asked() {
   local word
   [ -n "$systemd" ] || return 0
-  for word; do grep -q -- "$word" /tmp/systemctl || { cat /tmp/systemctl; fail "systemd was not asked: $word"; }; done
-  : >/tmp/systemctl
+  for word; do grep -q -- "$word" /run/systemd/asked || { cat /run/systemd/asked; fail "systemd was not asked: $word"; }; done
+  : >/run/systemd/asked
 }
 
+# Other packages of a distribution with rpm have these.
+[ "$kind" = deb ] || mkdir -p /usr/share/containers/oci/hooks.d /usr/share/licenses /usr/share/zsh/site-functions
 files >/tmp/before
 ls /run >/tmp/run-before
 put
@@ -53,11 +60,12 @@ put
 [ -z "$(verify)" ] || fail "files are not as in the package: $(verify)"
 [ "divvy $(version)" = "$(divvy --version)" ] || fail "$(divvy --version) is another version than $(version)"
 if [ "$kind" = deb ]; then
-  for unit in multi-user.target.wants/divvy-cdi-refresh.service multi-user.target.wants/divvy-cdi-refresh.path timers.target.wants/divvy-reconcile.timer; do
+  # With systemd it is asked to enable them; without, the links are made.
+  [ -n "$systemd" ] || for unit in multi-user.target.wants/divvy-cdi-refresh.service multi-user.target.wants/divvy-cdi-refresh.path timers.target.wants/divvy-reconcile.timer; do
     here "/etc/systemd/system/$unit"
   done
   for file in man/man1/divvy.1.gz man/man8/divvy-hook.8.gz zsh/vendor-completions/_divvy doc/divvy/examples/config.yaml; do here "/usr/share/$file"; done
-  asked daemon-reload 'start.*divvy-cdi-refresh.service' 'start.*divvy-reconcile.timer'
+  asked 'preset.*divvy-reconcile.timer' daemon-reload 'start.*divvy-cdi-refresh.service' 'start.*divvy-reconcile.timer'
 else
   for file in man/man1/divvy.1 man/man8/divvy-hook.8 zsh/site-functions/_divvy doc/divvy/config.yaml licenses/divvy/LICENSE; do here "/usr/share/$file"; done
   asked daemon-reload 'preset divvy-cdi-refresh.service divvy-cdi-refresh.path divvy-reconcile.timer'
@@ -76,7 +84,7 @@ divvy prepare time-slicing --claim job >/dev/null
 for name in divvy-gpu divvy-requests divvy-claim_job; do here "/var/run/cdi/$name.json"; done
 
 # Switched off by the administrator, and off still after an update, which disturbs no claim.
-[ "$kind" = rpm ] || rm /etc/systemd/system/timers.target.wants/divvy-reconcile.timer
+[ "$kind" = rpm ] || rm -f /etc/systemd/system/timers.target.wants/divvy-reconcile.timer
 put
 gone /etc/systemd/system/timers.target.wants/divvy-reconcile.timer
 if [ "$kind" = deb ]; then asked daemon-reload 'restart.*divvy-cdi-refresh.service'; else asked daemon-reload 'try-restart'; fi
