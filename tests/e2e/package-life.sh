@@ -22,7 +22,6 @@ rpm)
   verify() { rpm -V --nodeps divvy; }
   version() { rpm -q --queryformat '%{VERSION}' divvy; }
   remove() { quietly rpm -e divvy; }
-  purge() { :; } ;;
 esac
 
 # What a machine has besides what runs on it and what package managers themselves write down.
@@ -74,7 +73,6 @@ for file in bash-completion/completions/divvy containers/oci/hooks.d/divvy.json;
 
 # In use: an engine's configuration, and CDI files of each sort.
 "$DIVVY_REPOSITORY/target/debug/fake-node" create /tmp/node --gpu H100-80GB --managed >/tmp/env
-mkdir -p /etc/divvy
 cp /tmp/node/config.yaml /etc/divvy/
 divvy --config "$(find /usr/share/doc/divvy -name config.yaml)" cdi list
 divvy runtime configure --runtime podman >/dev/null
@@ -97,8 +95,10 @@ gone /usr/bin/divvy
 gone /etc/containers/containers.conf.d/divvy.conf
 for name in divvy-gpu divvy-requests divvy-claim_job; do gone "/var/run/cdi/$name.json"; done
 if [ "$kind" = deb ]; then asked 'stop.*divvy-reconcile.timer' daemon-reload; else asked 'disable --now.*divvy-reconcile.timer' daemon-reload; fi
-purge
-rm -r /etc/divvy /tmp/node
+# The administrator's configuration stays; the folder goes without it.
+here /etc/divvy/config.yaml
+rm -r /etc/divvy/config.yaml /tmp/node
+if [ "$kind" = deb ]; then purge; else rmdir /etc/divvy; fi
 files >/tmp/after
 diff /tmp/before /tmp/after || fail "the files above came or went"
 # A folder for CDI files is every tool's.
