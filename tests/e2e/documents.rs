@@ -70,7 +70,7 @@ fn machine(bed: &mut Bed) {
     .ok();
 }
 
-in_each_bed!(the_first_steps: trixie = Trixie V1);
+in_each_bed!(the_first_steps: trixie = Trixie Own);
 
 /// `UPDATE_PAGES=1` (`tools/transcript`) writes the page anew.
 fn the_first_steps(mut bed: Bed) {
