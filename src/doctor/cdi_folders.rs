@@ -256,16 +256,16 @@ fn one_is_left(seen: &CdiFolders, files: &[PathBuf]) -> Mend {
 
 fn stale(seen: &CdiFolders, file: &Path, missing: &[PathBuf]) -> Finding {
     let first = missing.first().map(|path| path.display().to_string()).unwrap_or_default();
-    let more = match missing.len() {
-        0 | 1 => String::new(),
-        n => format!(" and {} more", n - 1),
+    let how = match missing.len() {
+        0 | 1 => format!("it names {first}, which isn't there"),
+        n => format!("it names {first} and {} more that aren't there", n - 1),
     };
     let mut mend = seen.file(file).map_or_else(Mend::default, |file| file.written_anew(""));
     if mend.command.is_some() && missing.iter().any(|path| cdi_files::is_of_toolkit(path)) {
         mend = mend.but("or install NVIDIA's toolkit again, whose program is missing");
     }
     let what = format!("{} is out of date: containers that name its devices fail", file.display());
-    Finding::new(Name::CdiStale, what, format!("it names {first}{more}, which isn't there"), mend)
+    Finding::new(Name::CdiStale, what, how, mend)
 }
 
 /// podman alone is known to drop versions: 4.3 those from 0.6.0 on, before 5.1 those from 0.7.0 on. Of versions

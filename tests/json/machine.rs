@@ -4,14 +4,17 @@ use super::{tell, told};
 use crate::claims::site::Site;
 use std::fs;
 
+/// The hook that every machine has, and no question to the podman of this one.
+const REFRESH: [&str; 5] = ["cdi", "refresh", "--no-additional-gids", "--hook-path", "/bin/true"];
+
 #[test]
 fn of_cdi_folders() {
     let site = Site::new(&["--gpu", "H100-80GB:2"]);
     told(&site, &["cdi", "list"], 0);
-    assert_eq!(told(&site, &["cdi", "refresh", "--dry-run"], 0)["outcome"], "created");
-    told(&site, &["cdi", "refresh"], 0);
+    assert_eq!(told(&site, &[&REFRESH[..], &["--dry-run"]].concat(), 0)["outcome"], "created");
+    told(&site, &REFRESH, 0);
     site.node.change("lose", &["1"]);
-    let refreshed = told(&site, &["cdi", "refresh"], 0);
+    let refreshed = told(&site, &REFRESH, 0);
     assert_eq!(refreshed["outcome"], "replaced");
     assert!(refreshed["removed"][0].is_string() && refreshed["notes"][0].is_string());
     told(&site, &["cdi", "list"], 0);
@@ -27,7 +30,7 @@ fn of_cdi_folders() {
     assert_eq!(found[1]["findings"][0]["severity"], "error");
     let listing = told(&site, &["cdi", "list"], 0);
     assert!(listing["conflicts"][0]["files"].is_array(), "{listing}");
-    let refusal = told(&site, &["cdi", "refresh"], 3);
+    let refusal = told(&site, &REFRESH, 3);
     assert_eq!(refusal["file"], other.to_str().unwrap());
     let shadow = tempfile::tempdir().unwrap();
     fs::copy(&own, shadow.path().join("x.json")).unwrap();

@@ -158,13 +158,7 @@ pub(super) const UNPROVOKED: [(&str, &[&str]); 19] = [
             "{what} is of a profile that this version of divvy doesn't know: destroy it with `nvidia-smi mig -dgi`",
         ],
     ),
-    (
-        "an engine of this machine, whichever it is",
-        &[
-            "runc or crun in {folders}",
-            "divvy: groups of DRM nodes are left out: podman {version} is here, and before 5.1 it drops a spec that has them",
-        ],
-    ),
+    ("an engine of this machine, whichever it is", &["runc or crun in {folders}"]),
     (
         "a container of divvy's whose process has ended, told by doctor",
         &["process {} of container {} is gone, and so are the others"],

@@ -216,13 +216,13 @@ node: --no-nodes --gpu L4
 claim job exclusive
 chmod 777 $DIVVY_STATE_DIR
 $ divvy claims
-$ divvy doctor | grep -A2 state-untrusted
+$ divvy doctor --root . | grep -A2 state-untrusted
 chmod 711 $DIVVY_STATE_DIR; chown 1234 $DIVVY_STATE_DIR
 $ divvy claims
-$ divvy doctor | grep -A2 state-untrusted
+$ divvy doctor --root . | grep -A2 state-untrusted
 mv $DIVVY_STATE_DIR away; touch $DIVVY_STATE_DIR
 $ divvy claims
-$ divvy doctor | grep -A2 state-untrusted
+$ divvy doctor --root . | grep -A2 state-untrusted
 
 == an answer that can't be written
 node: --no-nodes --gpu L4
@@ -236,7 +236,7 @@ $ divvy cdi generate --device-id 0 --device-name-strategy index --no-all-device 
 $ divvy cdi refresh --remove
 rm $DIVVY_CDI_DIR/own.yaml
 divvy cdi generate --requests --hook-path /nowhere/divvy-hook --output $DIVVY_CDI_DIR/mine.yaml >/dev/null 2>&1
-$ divvy doctor | grep -A3 cdi-stale
+$ divvy doctor --root . | grep -A3 cdi-stale
 
 == a MIG device that somebody destroyed
 node: --no-nodes --gpu H100-80GB --mig on

@@ -43,8 +43,8 @@ $ try 'mig-strategy: mixed\nresources: [{name: nvidia.com/mig-1g.10gb, mode: tim
 $ try 'mig-strategy: mixed\nresources: [{name: nvidia.com/mig-1g.10gb, mode: mps, replicas: 200}]\n'
 $ try 'resources: [{name: nvidia.com/gpu, strategy: mps}]\n'
 $ try 'mig-strategy: mixed\nresources: [{name: nvidia.com/mig-3g.40gb, mode: mps, replicas: 100}, {name: nvidia.com/gpu, mode: time-slicing, replicas: 2, devices: [0]}]\n'
-$ printf 'mig-strategy: mixed\nresources: [{name: nvidia.com/mig-1g.10gb, kind: nvidia.com/part, mode: time-slicing, replicas: 2}]\n' >c; divvy --config c cdi refresh --hook-path /bin/true >/dev/null
-$ printf '' >c; divvy --config c cdi refresh --hook-path /bin/true
+$ printf 'mig-strategy: mixed\nresources: [{name: nvidia.com/mig-1g.10gb, kind: nvidia.com/part, mode: time-slicing, replicas: 2}]\n' >c; divvy --config c cdi refresh --no-additional-gids --hook-path /bin/true >/dev/null
+$ printf '' >c; divvy --config c cdi refresh --no-additional-gids --hook-path /bin/true
 $ divvy --config c cdi generate --device-id 0 --hook-path /bin/true
 $ divvy cdi generate --requests --hook-path /bin/true >/dev/null
 
@@ -100,6 +100,11 @@ $ divvy cdi refresh --vendor a.b.c --class d.e --hook-path /bin/true
 $ divvy --cdi-dir "$DIVVY_CDI_DIR/1.json" cdi list
 $ divvy --cdi-dir '' cdi refresh --hook-path /bin/true
 $ divvy --cdi-dir "$DIVVY_CDI_DIR/1.json" cdi refresh --hook-path /bin/true
+
+== an engine that drops what it doesn't know
+node: --gpu L4
+mkdir programs; printf '#!/bin/sh\necho podman version 4.3.1\n' >programs/podman; chmod +x programs/podman
+$ PATH="programs:$PATH" divvy cdi refresh --hook-path /bin/true
 
 == a spec that can't be written
 $ divvy cdi generate --hook-path /bin/true --output /proc/spec.yaml 2>&1 | sed 's/spec.yaml-[^.]*/spec.yaml-XXXXXX/'

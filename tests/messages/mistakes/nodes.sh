@@ -131,10 +131,10 @@ $ rm -rf "$DIVVY_CDI_DIR"; touch "$DIVVY_CDI_DIR"; divvy prepare --claim job tim
 == devices that are gone, in a folder that is read-only
 namespace
 node: --gpu H100-80GB --managed
-divvy cdi refresh --hook-path /bin/true >/dev/null
+divvy cdi refresh --no-additional-gids --hook-path /bin/true >/dev/null
 node lose 0
 mount --bind $DIVVY_CDI_DIR $DIVVY_CDI_DIR; mount -o remount,bind,ro $DIVVY_CDI_DIR
-$ divvy cdi refresh --hook-path /bin/true
+$ divvy cdi refresh --no-additional-gids --hook-path /bin/true
 
 == what doctor looks at
 node: --gpu H100-80GB
