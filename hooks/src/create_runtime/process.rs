@@ -80,12 +80,18 @@ impl FirstProcess {
         work: impl FnOnce(&OwnedFd) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let failed = |action| move |source| StartError::Namespace { action, source };
-        let own = OFlags::RDONLY | OFlags::CLOEXEC;
-        let home = rustix::fs::open("/proc/self/ns/mnt", own, Mode::empty())
-            .map_err(failed("leave for"))?;
+        let open = |path, flags| {
+            rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
+                .map_err(failed("leave for"))
+        };
+        let home = open("/proc/self/ns/mnt", OFlags::RDONLY)?;
+        // Whoever enters a namespace is at its root: an engine in a chroot has another.
+        let root = open("/", OFlags::PATH | OFlags::DIRECTORY)?;
         enter(&self.mounts).map_err(failed("enter"))?;
         let done = work(&self.root);
         enter(&home).map_err(failed("leave"))?;
+        rustix::process::fchdir(&root).map_err(failed("leave"))?;
+        rustix::process::chroot(".").map_err(failed("leave"))?;
         done
     }
 }

@@ -44,6 +44,23 @@ fn podman_serves(mut bed: Bed, runtime: &str) {
     }
 }
 
+with_each_podman!(podman_in_a_chroot_serves);
+
+/// Whoever comes back from a container's mount namespace is at the root of his own, where the engine may not be.
+fn podman_in_a_chroot_serves(mut bed: Bed, runtime: &str) {
+    site(&mut bed);
+    let ran = bed.run(&format!(
+        "set -e; mkdir -p /jail /node/state; mount --rbind / /jail; mount -t tmpfs -o mode=711 tmpfs /jail/node/state
+         exec 2>&1; chroot /jail podman --runtime {runtime} run --rm --device divvy/gpu=time-slicing \
+           --rootfs $IMAGES/busybox:O ls -d /dev/nvidia0
+         chroot /jail divvy claims; ls -A /node/state"
+    ));
+    if !lacks_capability(&ran) {
+        let said = ran.ok();
+        assert!(said.ends_with("/dev/nvidia0\nno claims\n"), "{said}");
+    }
+}
+
 with_each_daemon!(containerd_serves);
 
 fn containerd_serves(mut bed: Bed) {
