@@ -8,7 +8,7 @@ use crate::compat::dra;
 use crate::config::{Asker, Config};
 use crate::document::{self, FileError};
 use crate::host::Host;
-use crate::inventory::{self, Inventory, Scope};
+use crate::inventory::{self, Inventory, Nvml, Scope};
 use crate::nvml::Session;
 use crate::request::{ListError, Request, RequestError, Requests};
 use crate::share::{Node, Settings};
@@ -20,7 +20,7 @@ use std::time::Duration;
 /// The driver and the records.
 pub(super) struct Machine<'a> {
     host: &'a Host,
-    nvml: Session,
+    nvml: Nvml,
     settings: Settings,
     pub(super) store: Store,
 }
@@ -44,7 +44,7 @@ impl<'a> Machine<'a> {
             Settings { watch: progress::watch(), ..Settings::new(std::env::current_exe()?) };
         Ok(Machine {
             host,
-            nvml: inventory::open(host)?,
+            nvml: Nvml::of(host),
             settings,
             store: store(host)?.watched(progress::waits()),
         })

@@ -15,7 +15,7 @@ pub(super) struct StatusArgs {
 
 pub(super) fn run(host: &Host, args: &StatusArgs) -> Result<Answer, Failure> {
     let machine = Machine::look(host)?;
-    let seen = together(machine.node().nvml, &machine.store)?;
+    let seen = together(machine.node().nvml.get()?, &machine.store)?;
     let status = Status::of(&seen.inventory, &seen.claims, &seen.devices);
     Ok(Answer::text(args.answer.render(&status, || draw(&status, style()))?))
 }

@@ -31,6 +31,6 @@ pub use mig::{
     Placement, Profile, ProfileName, UNKNOWN_PROFILE,
 };
 #[cfg(feature = "nvml")]
-pub use read::{InventoryError, Scope, kernel_module_version, open, read};
+pub use read::{InventoryError, Nvml, Scope, kernel_module_version, open, read};
 #[cfg(feature = "nvml")]
 pub use utilization::utilization;

@@ -5,6 +5,7 @@ use super::instances;
 use super::{ComputeMode, Gpu, Inventory, Mig, PciAddress, PciIds, Process, Unusable};
 use crate::host::Host;
 use crate::nvml::{self, Device, GpuProcess, NvmlError, Pci, Session};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -53,6 +54,40 @@ pub fn open(host: &Host) -> Result<Session, NvmlError> {
         }
         error => error,
     })
+}
+
+/// This host's NVML, opened when it is first asked for: to begin and to end it takes the driver 20 ms and more,
+/// and much can be taken back without it.
+#[derive(Debug)]
+pub struct Nvml {
+    host: Host,
+    session: OnceCell<Session>,
+}
+
+impl Nvml {
+    /// Of this host; nothing is opened yet.
+    pub fn of(host: &Host) -> Nvml {
+        Nvml { host: host.clone(), session: OnceCell::new() }
+    }
+
+    /// The open session.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn get(&self) -> Result<&Session, NvmlError> {
+        match self.session.get() {
+            Some(session) => Ok(session),
+            None => open(&self.host).map(|session| self.session.get_or_init(|| session)),
+        }
+    }
+
+    /// What the node has, as [`read()`].
+    ///
+    /// # Errors
+    /// As [`open`] and [`read()`].
+    pub fn inventory(&self, scope: Scope) -> Result<Inventory, InventoryError> {
+        read(self.get()?, scope)
+    }
 }
 
 /// The driver's library in a driver root other than `/`, in the folders that distributions use.

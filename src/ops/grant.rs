@@ -118,7 +118,8 @@ pub(super) fn of(
     let options = edits::Options { hook: hook.cloned(), additional_gids: false, sockets: true };
     let pci: BTreeSet<String> = targets.iter().map(|found| found.pci.to_string()).collect();
     let nodes = Nodes::find(node.host, pci)?;
-    let files = DriverFiles::find(node.host, &node.nvml.driver_version()?, &Search::default())?;
+    let files =
+        DriverFiles::find(node.host, &node.nvml.get()?.driver_version()?, &Search::default())?;
     let mut all = edits::common(&files, &nodes, &options);
     let nodes_of: Vec<edits::Target> = targets.iter().map(|found| found.edits).collect();
     all.append(edits::device(&nodes_of, &nodes, &options));
@@ -140,14 +141,14 @@ struct Found {
 
 /// `None` where the record has no MIG device to show for its steps.
 fn find(node: &Node, device: &Device, target: &Target) -> Result<Option<Found>, GrantError> {
-    let gpu = node.nvml.device_by_uuid(&target.gpu)?;
+    let gpu = node.nvml.get()?.device_by_uuid(&target.gpu)?;
     let (minor, pci) = (gpu.minor()?, PciAddress::of(&gpu.pci()?).unwrap_or_default());
     let Some(mig) = &target.mig else {
         return Ok(Some(Found { edits: edits::Target::Gpu { minor, pci }, pci, mig: None }));
     };
     let (gpu_instance, compute_instance, uuid) = match (&mig.existing, device.mig_device()) {
         (Some(uuid), _) => {
-            let mig = node.nvml.device_by_uuid(uuid)?;
+            let mig = node.nvml.get()?.device_by_uuid(uuid)?;
             (mig.gpu_instance_id()?, mig.compute_instance_id()?, uuid.clone())
         }
         (None, Some((instance, compute, uuid))) => (instance, compute, uuid.to_owned()),

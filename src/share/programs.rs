@@ -24,7 +24,7 @@ pub(super) fn libraries(node: &Node<'_>) -> Result<Vec<PathBuf>, ShareError> {
     if node.host.driver_root == Path::new("/") {
         return Ok(Vec::new());
     }
-    let version = node.nvml.driver_version()?;
+    let version = node.nvml.get()?.driver_version()?;
     let files = DriverFiles::find(node.host, &version, &Search::default())?;
     Ok(files.libraries.into_iter().map(|file| PathBuf::from(file.host_path)).collect())
 }

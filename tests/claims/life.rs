@@ -70,6 +70,17 @@ fn a_release_of_what_is_gone_succeeds() {
 }
 
 #[test]
+fn what_changed_nothing_is_taken_back_without_the_driver() {
+    let site = Site::new(&["--gpu", "L4"]);
+    let before = site.picture();
+    site.prepare("job", &["time-slicing"]).done();
+    let mut release = site.command(&["release", "job"]);
+    let said = release.env("DIVVY_NVML_LIBRARY", "/nowhere/libnvidia-ml.so.1").output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(site.picture(), before);
+}
+
+#[test]
 fn a_reboot_ends_every_claim() {
     let site = mig_site();
     site.prepare("one", &["mig:1g.5gb"]).done();

@@ -68,8 +68,9 @@ fn one_daemon_serves_several_gpus() {
     with_each_driver(|ground| {
         let stage = Stage::on(node::create(&["--gpu", "H100-80GB:2"]));
         ground.lend(&stage.host);
-        let uuids: Vec<String> =
-            (0..2).map(|index| stage.nvml.device(index).unwrap().uuid().unwrap()).collect();
+        let uuids: Vec<String> = (0..2)
+            .map(|index| stage.nvml.get().unwrap().device(index).unwrap().uuid().unwrap())
+            .collect();
         let target = |gpu: &String| Target { gpu: gpu.clone(), mig: None };
         let mut device = stage.record(target(&uuids[0]), Vec::new());
         device.targets.push(target(&uuids[1]));

@@ -142,7 +142,7 @@ fn a_step_on_an_instance_that_is_gone_says_so() {
 fn seven_slices(stage: &Stage, profile: &str) -> Vec<u32> {
     let mut device = stage.mig_record(profile, 0);
     stage.step(&mut device, 0).unwrap();
-    let gpu = stage.nvml.device(0).unwrap();
+    let gpu = stage.nvml.get().unwrap().device(0).unwrap();
     let instance = gpu.gpu_instance(stage.gpu().mig.unwrap().instances[0].id).unwrap();
     let profiles = instance.compute_instance_profiles(16).unwrap();
     assert_eq!(stage.undo(&mut device), Undone::Gone);

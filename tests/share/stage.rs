@@ -4,8 +4,7 @@ use super::ground::end_all;
 use crate::common::node;
 use divvy::claim::{Before, Device, DeviceId, Entry, MigTarget, Outcome, Purpose, Step, Target};
 use divvy::host::Host;
-use divvy::inventory::{self, Gpu, Placement, Profile, Scope};
-use divvy::nvml::Session;
+use divvy::inventory::{self, Gpu, Nvml, Placement, Profile, Scope};
 use divvy::share::{self, Node, Settings, ShareError, Undone};
 
 impl Drop for Stage {
@@ -19,13 +18,14 @@ impl Drop for Stage {
 pub(super) struct Stage {
     pub(super) fake: node::Node,
     pub(super) host: Host,
-    pub(super) nvml: Session,
+    pub(super) nvml: Nvml,
     pub(super) settings: Settings,
 }
 
 impl Stage {
     pub(super) fn on(fake: node::Node) -> Stage {
-        let (host, nvml) = (fake.host(), fake.session());
+        let host = fake.host();
+        let nvml = Nvml::of(&host);
         let mut settings = Settings::new(env!("CARGO_BIN_EXE_divvy").into());
         settings.place = share::mps::Place::Alone;
         Stage { fake, host, nvml, settings }
@@ -46,7 +46,7 @@ impl Stage {
     }
 
     pub(super) fn gpu(&self) -> Gpu {
-        inventory::read(&self.nvml, Scope::Full).unwrap().gpus.remove(0)
+        self.nvml.inventory(Scope::Full).unwrap().gpus.remove(0)
     }
 
     pub(super) fn profile(&self, name: &str) -> Profile {

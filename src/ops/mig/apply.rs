@@ -7,7 +7,7 @@ use crate::claim::store::{Store, StoreError};
 use crate::claim::{Before, Purpose};
 use crate::compat::mig_parted::{Entry, Want};
 use crate::config::Config;
-use crate::inventory::{self, Inventory, Scope};
+use crate::inventory::{Inventory, Scope};
 use crate::ops::release::{self, When};
 use crate::plan;
 use crate::plan::layout::{
@@ -71,7 +71,7 @@ pub fn apply(
 ) -> Result<Report, MigError> {
     let deadline = Instant::now() + ask.patience;
     let left = || deadline.saturating_duration_since(Instant::now());
-    let early = inventory::read(node.nvml, Scope::Full)?;
+    let early = node.nvml.inventory(Scope::Full)?;
     let gpus = uuids(&select(ask.entries, &early)?);
     let gpus: BTreeSet<&str> = gpus.iter().map(String::as_str).collect();
     if ask.dry_run {
@@ -82,7 +82,7 @@ pub fn apply(
     let _gpus = store.lock_gpus(&gpus, left())?;
     // Whoever plans meanwhile sees what is, and waits for the GPUs.
     let lock = store.lock(left())?;
-    let inventory = inventory::read(node.nvml, Scope::Full)?;
+    let inventory = node.nvml.inventory(Scope::Full)?;
     let (plans, notes) = allowed(planned(node, store, config, ask, &inventory)?)?;
     drop(lock);
     let mut work = Work::new(node, store);

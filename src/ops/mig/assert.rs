@@ -5,7 +5,7 @@ use super::apply::{Ask, planned};
 use crate::claim::store::Store;
 use crate::compat::mig_parted::Entry;
 use crate::config::Config;
-use crate::inventory::{self, Scope};
+use crate::inventory::Scope;
 use crate::plan::layout::{GpuPlan, Note, Permission, Refusal};
 use crate::share::Node;
 use serde::Serialize;
@@ -40,7 +40,7 @@ pub fn assert(
     // Whose GPU it is doesn't matter, where nothing is changed.
     let permission = Permission { mode_only, unmanaged: true };
     let ask = Ask { entries, permission, dry_run: true, patience: Duration::ZERO };
-    let inventory = inventory::read(node.nvml, Scope::Full)?;
+    let inventory = node.nvml.inventory(Scope::Full)?;
     let (plans, refused, notes) = planned(node, store, config, &ask, &inventory)?;
     let is_right = refused.is_empty() && plans.iter().all(GpuPlan::is_right);
     Ok(Differences { is_right, gpus: plans, refused, notes })

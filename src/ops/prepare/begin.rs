@@ -6,7 +6,7 @@ use crate::claim::store::{DirectoryLock, Store};
 use crate::claim::{Claim, ClaimId, Device, DeviceId, Entry, Part, Phase, lost_devices};
 use crate::config::{Config, Enforced};
 use crate::host::Host;
-use crate::inventory::{self, Gpu, Inventory, Scope};
+use crate::inventory::{Gpu, Inventory, Scope};
 use crate::ops::grant::GrantError;
 use crate::ops::release;
 use crate::plan::{self, DeviceRef, Plan, PlannedPart};
@@ -45,13 +45,13 @@ pub(super) fn begin(
     ask: &Ask,
     attempt: &mut Attempt,
 ) -> Result<Begun, PrepareError> {
-    let early = (!attempt.locked).then(|| inventory::read(node.nvml, Scope::Full)).transpose()?;
+    let early = (!attempt.locked).then(|| node.nvml.inventory(Scope::Full)).transpose()?;
     let lock = store.lock(attempt.left())?;
     let now = Now { identity: node.host.identity()?, uptime_ms: node.host.uptime_ms() };
     let dead = |claim: &Claim| {
         repair::judge(claim, release::signs(node.host, claim), &now) != Verdict::Stands
     };
-    let inventory = early.map_or_else(|| inventory::read(node.nvml, Scope::Full), Ok)?;
+    let inventory = early.map_or_else(|| node.nvml.inventory(Scope::Full), Ok)?;
     if let Some(there) = store.claim(&ask.id)? {
         if dead(&there) {
             return Ok(Begun::Dead(vec![there.id]));

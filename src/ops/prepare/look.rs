@@ -3,7 +3,7 @@
 use super::PrepareError;
 use crate::claim::store::Store;
 use crate::config::{Asker, Config};
-use crate::inventory::{self, Scope};
+use crate::inventory::Scope;
 use crate::plan::{self, Plan, Refusal};
 use crate::request::Requests;
 use crate::share::Node;
@@ -24,7 +24,7 @@ pub fn look(
     }
     let claims = store.claims()?;
     let devices = store.devices_of(&claims)?;
-    let inventory = inventory::read(node.nvml, Scope::Full)?;
+    let inventory = node.nvml.inventory(Scope::Full)?;
     let situation =
         plan::Node { inventory: &inventory, claims: &claims, devices: &devices, config };
     Ok(plan::plan(requests, uid, situation))
