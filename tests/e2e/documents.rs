@@ -33,7 +33,7 @@ fn run(bed: &mut Bed, page: &str, image: &str) {
             assert_eq!(nodes.count(), 2, "{ran}");
         }
         if command.contains("CUDA_MPS_PIPE_DIRECTORY") {
-            assert_eq!(ran, "/run/nvidia-mps\n", "{command}");
+            assert_eq!(ran, "/tmp/nvidia-mps\n", "{command}");
         }
     }
     assert_all_gone(bed, page);

@@ -41,7 +41,7 @@ fn what_exists_is_served(mut bed: Bed, runtime: &str) {
     let run = |device: &str| {
         format!(
             "somebody_runs podman --runtime {runtime} run --rm --device {device} localhost/busybox:1 \
-             sh -c 'exec 2>&1; for node in /dev/nvidia[01] /dev/nvidia-caps/*; do [ ! -e $node ] || cat $node; done; env | grep ^CUDA; ls -x /run/nvidia-mps; true' 2>&1"
+             sh -c 'exec 2>&1; for node in /dev/nvidia[01] /dev/nvidia-caps/*; do [ ! -e $node ] || cat $node; done; env | grep ^CUDA; ls -x /tmp/nvidia-mps; true' 2>&1"
         )
     };
     for (device, nodes) in
@@ -50,7 +50,7 @@ fn what_exists_is_served(mut bed: Bed, runtime: &str) {
         let seen = bed.run(&run(device)).ok();
         let count = seen.matches("No such device or address").count();
         assert_eq!(count, nodes, "{device}: {seen}");
-        let client = "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=25\nCUDA_MPS_PIPE_DIRECTORY=/run/nvidia-mps\ncontrol  log\n";
+        let client = "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=25\nCUDA_MPS_PIPE_DIRECTORY=/tmp/nvidia-mps\ncontrol  log\n";
         assert_eq!(seen.contains(client), device.ends_with("clients"), "{device}: {seen}");
     }
     let refused = bed.run(&run("divvy/gpu=exclusive"));

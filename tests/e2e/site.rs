@@ -28,7 +28,7 @@ const LOOK: &str = r#"exec 2>&1
 for node in /dev/nvidia[0-9]* /dev/nvidia-caps/*; do [ -e $node ] && echo node: $node && cat $node; done
 for minor in 0 1; do [ -e /dev/nvidia$minor ] || { mknod /dev/nvidia$minor c 195 $minor && cat /dev/nvidia$minor; }; done
 ldconfig -p | grep -o 'libcuda.so.1 ' | sort -u
-grep -o ' /run/nvidia-mps ro' /proc/self/mountinfo
+grep -o ' /tmp/nvidia-mps ro' /proc/self/mountinfo
 # In a pod the first process is another's; podman and Docker start others without what CDI sets.
 { env; tr '\0' '\n' </proc/1/environ; } | sort -u >/tmp/env
 grep ^CUDA_MPS /tmp/env
@@ -61,7 +61,7 @@ pub(super) fn assert_mps(what: &str, seen: &str, threads: Option<u8>) {
     let percentage =
         threads.map(|n| format!("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE={n}\n")).unwrap_or_default();
     let wanted =
-        format!(" /run/nvidia-mps ro\n{percentage}CUDA_MPS_PIPE_DIRECTORY=/run/nvidia-mps\n");
+        format!(" /tmp/nvidia-mps ro\n{percentage}CUDA_MPS_PIPE_DIRECTORY=/tmp/nvidia-mps\n");
     assert!(seen.contains(&wanted), "{what}: no\n{wanted}in\n{seen}");
 }
 

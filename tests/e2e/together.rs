@@ -72,7 +72,7 @@ fn mps_wrapper(bed: Bed, runtime: &str) {
 }
 
 /// Run in a client: where the pipe directory comes from, what is in it, and what /dev/shm is.
-const PIPE: &str = r#"sh -c 'grep " /run/nvidia-mps " /proc/self/mountinfo | cut -d" " -f4; ls -x /run/nvidia-mps; grep " /dev/shm " /proc/self/mountinfo | grep -o size=.*; touch /dev/shm/own; tr "\0" "\n" </proc/1/environ | grep ^CUDA_MPS | sort'"#;
+const PIPE: &str = r#"sh -c 'grep " /tmp/nvidia-mps " /proc/self/mountinfo | cut -d" " -f4; ls -x /tmp/nvidia-mps; grep " /dev/shm " /proc/self/mountinfo | grep -o size=.*; touch /dev/shm/own; tr "\0" "\n" </proc/1/environ | grep ^CUDA_MPS | sort'"#;
 
 /// Two clients, one daemon: both see its directory and no more of it than clients need, and it stays until the
 /// second has gone. A memory volume of the user's own at /dev/shm stays what it is.
@@ -88,7 +88,7 @@ fn mps(mut bed: Bed, road: Road, runtime: &str) {
     let (one, two) = (pipe(&mut bed, "one"), pipe(&mut bed, "two"));
     assert!(one.starts_with("/node/state/mps/") && one.contains("/client\n"), "{one}");
     let variables =
-        "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=25\nCUDA_MPS_PIPE_DIRECTORY=/run/nvidia-mps\n";
+        "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=25\nCUDA_MPS_PIPE_DIRECTORY=/tmp/nvidia-mps\n";
     assert!(one.ends_with(variables), "{one}");
     assert!(two.contains("size=7168k"), "{two}");
     let without_size = |text: &str| {

@@ -29,7 +29,7 @@ fn every_name_is_the_request_that_its_hook_carries() {
         assert!(edits.device_nodes.is_empty(), "{}", device.name);
         let mps = request.to_string().contains("mps");
         assert_eq!(
-            edits.env.iter().any(|env| env == "CUDA_MPS_PIPE_DIRECTORY=/run/nvidia-mps"),
+            edits.env.iter().any(|env| env == "CUDA_MPS_PIPE_DIRECTORY=/tmp/nvidia-mps"),
             mps
         );
     }

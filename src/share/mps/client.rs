@@ -6,9 +6,10 @@ use crate::host::Host;
 use crate::request::MpsLimits;
 use std::path::{Path, PathBuf};
 
-/// Where a container finds its daemon's client folder. Not `/tmp/nvidia-mps`, the default of CUDA: other
-/// tools mount that one.
-pub const CONTAINER_FOLDER: &str = "/run/nvidia-mps";
+/// Where a container finds its daemon's client folder: CUDA's own default, so that a process finds it, too,
+/// that an engine starts in the container without the variables of CDI (`podman exec`). Without a daemon to
+/// find, CUDA would give that one the whole GPU.
+pub const CONTAINER_FOLDER: &str = "/tmp/nvidia-mps";
 
 /// The folder to mount, read-only, at [`CONTAINER_FOLDER`]; a client outside containers uses it in place.
 /// The daemon's own pipe directory is not for clients: in it, root can set limits and quit the daemon.
@@ -46,7 +47,7 @@ mod tests {
         assert_eq!(
             client_environment(Path::new(CONTAINER_FOLDER), &limits, 2),
             [
-                "CUDA_MPS_PIPE_DIRECTORY=/run/nvidia-mps",
+                "CUDA_MPS_PIPE_DIRECTORY=/tmp/nvidia-mps",
                 "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=25",
                 "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT=0=10240M,1=10240M",
             ]

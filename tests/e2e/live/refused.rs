@@ -32,7 +32,7 @@ const REFUSED: [(&str, &str); 8] = [
         "is on a mount with the option nodev",
     ),
     // Leads to the host's /tmp, were it followed.
-    ("--device divvy/gpu=mps-25 --rootfs /linked", "/run/nvidia-mps"),
+    ("--device divvy/gpu=mps-25 --rootfs /linked", "/tmp/nvidia-mps"),
 ];
 
 fn what_cannot_be_given_fails_the_container(mut bed: Bed, runtime: &str) {
@@ -40,7 +40,7 @@ fn what_cannot_be_given_fails_the_container(mut bed: Bed, runtime: &str) {
     bed.run(
         "sed 's#divvy/gpu#bare.test/gpu#; s#CUDA_MPS_ACTIVE_THREAD_PERCENTAGE#OTHER#' /etc/cdi/divvy-requests.json >/etc/cdi/bare.json
          cp -a $IMAGES/busybox /linked && mkdir -p /tmp/escape && ls -A /dev >/dev.before
-         rm -rf /linked/run/nvidia-mps && ln -s /proc/1/root/tmp/escape /linked/run/nvidia-mps",
+         rm -rf /linked/tmp/nvidia-mps && ln -s /proc/1/root/tmp/escape /linked/tmp/nvidia-mps",
     )
     .ok();
     for (what, words) in REFUSED {
