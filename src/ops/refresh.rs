@@ -98,6 +98,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// One of divvy's files, on a machine that it leaves.
+    #[error("the CDI file {} can't be removed: {source}", file.display())]
+    Leave {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// No folder to write to.
     #[error("no CDI folder is known: name one with --cdi-dir")]
     NoFolder,
@@ -118,17 +126,21 @@ pub fn file(host: &Host, kind: &Kind, name: &str) -> Result<PathBuf, Error> {
 
 /// Another file in the folder with devices of the kind. What can't be read is no spec for engines either.
 fn others(folder: &Path, own: &Path, kind: &Kind) -> Result<Option<PathBuf>, Error> {
+    let is_spec = |path: &PathBuf| path != own && Format::of_path(path).is_some();
+    let same_kind = |path: &PathBuf| cdi::read_file(path).is_ok_and(|spec| spec.kind == *kind);
+    Ok(files(folder)?.into_iter().filter(is_spec).find(same_kind))
+}
+
+/// What is in a CDI folder, by name; a folder that isn't there has nothing.
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(Error::Folder { folder: folder.to_owned(), source }),
     };
-    let paths = entries.flatten().map(|entry| entry.path());
-    let mut specs: Vec<PathBuf> =
-        paths.filter(|path| path != own && Format::of_path(path).is_some()).collect();
-    specs.sort();
-    let same_kind = |path: &PathBuf| cdi::read_file(path).is_ok_and(|spec| spec.kind == *kind);
-    Ok(specs.into_iter().find(same_kind))
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    Ok(files)
 }
 
 /// Writes what was generated to the file, where it differs from what is there. Where there is no device,
@@ -240,20 +252,12 @@ pub fn resource_file(name: &ResourceName) -> String {
 /// The folder can't be read.
 pub fn other_resources(host: &Host, kept: &[Refreshed]) -> Result<Vec<PathBuf>, Error> {
     let folder = host.cdi_dirs.last().ok_or(Error::NoFolder)?;
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(Error::Folder { folder: folder.to_owned(), source }),
-    };
     let is_resource = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         name.starts_with(RESOURCE_FILE) && name.ends_with(".json")
     };
-    let files = entries.flatten().map(|entry| entry.path()).filter(is_resource);
-    let mut files: Vec<PathBuf> =
-        files.filter(|file| !kept.iter().any(|one| one.file == *file)).collect();
-    files.sort();
-    Ok(files)
+    let is_kept = |file: &PathBuf| kept.iter().any(|one| one.file == *file);
+    Ok(files(folder)?.into_iter().filter(|file| is_resource(file) && !is_kept(file)).collect())
 }
 
 fn by_name(spec: Option<&Spec>) -> BTreeMap<&str, &ContainerEdits> {

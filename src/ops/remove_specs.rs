@@ -1,13 +1,13 @@
 //! `divvy cdi refresh --remove`: takes the CDI files away that divvy keeps, for a machine that it leaves.
 
-use super::refresh::{FILE, REQUESTS_FILE, RESOURCE_FILE};
+use super::refresh::{Error, FILE, REQUESTS_FILE, RESOURCE_FILE, files};
 use super::spec_file::CLAIM_FILE;
 use crate::hook_args::PROGRAM;
 use crate::host::Host;
 use cdi::{Format, Spec};
 use serde::Serialize;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What became of the CDI files.
@@ -21,32 +21,11 @@ pub struct Removed {
     pub left: Vec<PathBuf>,
 }
 
-/// Why a file stays.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoveError {
-    /// A folder can't be listed.
-    #[error("the CDI folder {} can't be read: {source}", folder.display())]
-    Folder {
-        /// Which.
-        folder: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file can't be removed.
-    #[error("the CDI file {} can't be removed: {source}", file.display())]
-    File {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
 /// Removes divvy's own files from every CDI folder of the host, or only says which, with `dry_run`.
 ///
 /// # Errors
 /// Where a folder can't be read, or a file can't be removed.
-pub fn remove_specs(host: &Host, dry_run: bool) -> Result<Removed, RemoveError> {
+pub fn remove_specs(host: &Host, dry_run: bool) -> Result<Removed, Error> {
     let mut done = Removed::default();
     for folder in &host.cdi_dirs {
         for file in files(folder)? {
@@ -63,21 +42,10 @@ pub fn remove_specs(host: &Host, dry_run: bool) -> Result<Removed, RemoveError> 
     Ok(done)
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>, RemoveError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(RemoveError::Folder { folder: folder.to_owned(), source }),
-    };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    Ok(files)
-}
-
-fn remove(file: &Path) -> Result<(), RemoveError> {
+fn remove(file: &Path) -> Result<(), Error> {
     match fs::remove_file(file) {
         Err(source) if source.kind() != ErrorKind::NotFound => {
-            Err(RemoveError::File { file: file.to_owned(), source })
+            Err(Error::Leave { file: file.to_owned(), source })
         }
         _ => Ok(()),
     }
