@@ -180,6 +180,40 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The claims that stand in the way.
+    pub fn by(&self) -> &[Holder] {
+        match self {
+            Reason::MostClaims { by, .. }
+            | Reason::Held { by, .. }
+            | Reason::Retiring { by }
+            | Reason::Gone { by }
+            | Reason::OtherInterval { by, .. }
+            | Reason::NoReplica { by, .. }
+            | Reason::Threads { by, .. }
+            | Reason::Memory { by, .. }
+            | Reason::Clients { by, .. }
+            | Reason::OtherUid { by, .. }
+            | Reason::OneClaimPerDaemon { by }
+            | Reason::DaemonOfSeveral { by }
+            | Reason::MigOn { by }
+            | Reason::NoPlacement { by, .. }
+            | Reason::MadeForClaim { by } => by,
+            Reason::Lost { .. }
+            | Reason::ModeNotAllowed { .. }
+            | Reason::OnlyShares
+            | Reason::SameClaim
+            | Reason::Enforcement { .. }
+            | Reason::ComputeModeSet { .. }
+            | Reason::Processes { .. }
+            | Reason::NoMig
+            | Reason::MigOff
+            | Reason::MigNeedsReset
+            | Reason::MigPending
+            | Reason::NoProfile { .. }
+            | Reason::NoComputeProfile { .. } => &[],
+        }
+    }
+
     /// What can be mended soon stands before what can't.
     pub(super) fn rank(&self) -> u8 {
         match self {

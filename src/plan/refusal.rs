@@ -82,6 +82,12 @@ pub struct Obstacle {
 const SHOWN: usize = 4;
 
 impl Refusal {
+    /// Whether that claim stands in the way on some GPU.
+    pub fn names(&self, claim: &str) -> bool {
+        let Cause::Gpus(obstacles) = &self.cause else { return false };
+        obstacles.iter().any(|obstacle| obstacle.reason.by().iter().any(|by| by.claim == claim))
+    }
+
     /// The reason in a word, for counting: of the easiest obstacle, where GPUs have different ones.
     pub fn word(&self) -> String {
         let easiest = match &self.cause {

@@ -83,3 +83,22 @@ fn a_larger_one_and_five_small_ones_share_a_gpu() {
     assert_eq!(distinct(&devices), 6);
     empty(&site, 1, &before);
 }
+
+/// One container's end is often the next one's start.
+#[test]
+fn what_is_just_being_taken_back_is_waited_for() {
+    for request in ["mig:7g.80gb", "mig:7g.80gb/time-slicing"] {
+        let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
+        site.prepare("first", &["mig:7g.80gb"]).done();
+        let node = site.node.dir().join("node.yaml");
+        let text = std::fs::read_to_string(&node).unwrap();
+        std::fs::write(&node, text.replace("destroy-ms: 0", "destroy-ms: 700")).unwrap();
+        let mut release = site.command(&["release", "first"]).spawn().unwrap();
+        while site.phases() == [("first".to_owned(), "granted".to_owned())] {}
+        assert_eq!(site.phases(), [("first".to_owned(), "releasing".to_owned())]);
+        site.prepare("second", &[request]).done();
+        assert!(release.wait().unwrap().success());
+        let refused = site.prepare("third", &["mig:7g.80gb"]).failed(3);
+        assert!(refused.contains("claim second"), "{refused}");
+    }
+}

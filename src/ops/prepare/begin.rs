@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::inventory::{Gpu, Inventory, Scope};
 use crate::ops::grant::GrantError;
 use crate::ops::release;
-use crate::plan::{self, DeviceRef, Plan, PlannedPart};
+use crate::plan::{self, DeviceRef, Plan, PlannedPart, Refusal};
 use crate::request::{MpsLimits, Requests};
 use crate::share::Node;
 use std::collections::BTreeSet;
@@ -21,6 +21,8 @@ pub(super) enum Begun {
     Ready(Claim),
     /// The claim is there, and another process works on it.
     Worked(Claim),
+    /// Another process takes this claim back, which is in the way.
+    Leaving(Claim),
     /// These claims are dead, or half made, and have to go first.
     Dead(Vec<ClaimId>),
     /// Nothing fits; but the node was looked at before the lock was taken, and may be another by now.
@@ -72,9 +74,22 @@ pub(super) fn begin(
         plan::Node { inventory: &inventory, claims: &claims, devices: &devices, config };
     match plan::plan(&ask.requests, ask.uid, situation) {
         Ok(plan) => Ok(Begun::Intent(Box::new(write(node.host, store, &lock, ask, plan)?))),
-        Err(refusal) if attempt.locked => Err(PrepareError::Refused(refusal)),
-        Err(_) => Ok(Begun::Stale),
+        Err(refusal) => match leaving(&claims, &refusal, attempt) {
+            Some(claim) => Ok(Begun::Leaving(claim)),
+            None if attempt.locked => Err(PrepareError::Refused(refusal)),
+            None => Ok(Begun::Stale),
+        },
     }
+}
+
+/// A claim that is in the way and on its way out: one container's end is often the next one's start. Each is waited
+/// for once.
+fn leaving(claims: &[Claim], refusal: &Refusal, attempt: &mut Attempt) -> Option<Claim> {
+    let mut leaves = claims.iter().filter(|claim| claim.phase == Phase::Releasing);
+    let claim = leaves
+        .find(|claim| refusal.names(claim.id.as_str()) && !attempt.tried.contains(&claim.id))?;
+    attempt.tried.insert(claim.id.clone());
+    Some(claim.clone())
 }
 
 /// A claim of this id stands already, and may have lost a device.

@@ -5,6 +5,7 @@ use super::{Ask, PrepareError};
 use crate::claim::store::{Store, StoreError};
 use crate::claim::{Claim, Device, Owner, Phase};
 use crate::config::Level;
+use crate::host::{Host, Liveness};
 use crate::ops::grant::{self, Grant};
 use crate::ops::journal::{self, StepError};
 use crate::ops::release::{self, Released, When};
@@ -12,7 +13,7 @@ use crate::ops::spec_file;
 use crate::request::MpsLimits;
 use crate::share::{self, Node, ShareError, mps};
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Carries the plan out. Where that fails, nothing of the claim is left.
 pub(super) fn finish(
@@ -115,4 +116,26 @@ pub(super) fn await_worker(
     std::thread::sleep(Duration::from_millis(2));
     let gpus = release::gpus_of(&store.devices_of(std::slice::from_ref(claim))?);
     store.lock_gpus(&gpus.iter().map(String::as_str).collect(), patience).map(drop)
+}
+
+/// Waits until the process that takes a claim back has done so, or has given up.
+pub(super) fn await_end(
+    host: &Host,
+    store: &Store,
+    claim: &Claim,
+    patience: Duration,
+) -> Result<(), StoreError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        await_worker(store, claim, left)?;
+        let goes_on = store.claim(&claim.id)?.is_some_and(|there| {
+            there.phase == Phase::Releasing
+                && there.worker == claim.worker
+                && host.liveness(&there.worker) == Liveness::Alive
+        });
+        if !goes_on || left.is_zero() {
+            return Ok(());
+        }
+    }
 }

@@ -54,7 +54,7 @@ struct Attempt {
     deadline: Instant,
     /// Whether the node is looked at under the lock, which holds up others.
     locked: bool,
-    /// Dead claims that were tried to take back; one that is still in use stays in the way.
+    /// Claims that were tried to take back, or waited for while others did; one that is still in use stays in the way.
     tried: BTreeSet<ClaimId>,
 }
 
@@ -110,6 +110,9 @@ fn try_until_settled(
                 return Ok(Settled::Found(grant));
             }
             Begun::Worked(claim) => finish::await_worker(store, &claim, attempt.left())?,
+            Begun::Leaving(claim) => {
+                finish::await_end(node.host, store, &claim, attempt.left())?;
+            }
             Begun::Dead(ids) => {
                 for id in ids {
                     release::release(node, store, &id, When::Dead, attempt.left())?;
