@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use divvy::claim::{ClaimId, ContainerRef};
-use divvy::hook_args::PROGRAM;
+use divvy::hook_args::{DISCONNECT, PROGRAM};
 use divvy::host::Host;
 use divvy::oci::Asked;
 use divvy::request::Requests;
@@ -26,6 +26,8 @@ const FOLDER: &str = "/usr/bin";
 const PREPARE_PATIENCE: Duration = Duration::from_secs(38);
 /// How long `divvy release` may take: with a prepare before it, less than the runtime waits for a hook.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a container's MPS clients may take to leave: engines wait some ten seconds for a kill.
+const DISCONNECT_PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of an answer; a grant of 64 devices has some hundred kilobytes.
 const ANSWER_LIMIT: u64 = 8 << 20;
 
@@ -96,6 +98,17 @@ pub(crate) fn release_container(container: &ContainerRef) -> Result<(), Error> {
         .arg("--bundle")
         .arg(&container.bundle);
     released(command)
+}
+
+/// Ends the MPS clients of a container that is about to be killed.
+pub(crate) fn disconnect(container: &str) -> Result<(), Error> {
+    let mut command = command();
+    command.args([DISCONNECT, "--", container]);
+    let answer = run(command, DISCONNECT_PATIENCE)?;
+    match answer.status.success() {
+        true => Ok(()),
+        false => Err(Error::Divvy { what: DISCONNECT, said: answer.said() }),
+    }
 }
 
 fn released(command: Command) -> Result<(), Error> {

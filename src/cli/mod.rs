@@ -25,8 +25,11 @@ mod taken_back;
 mod terminal;
 mod usage;
 
+use crate::claim::store::Store;
+use crate::hook_args::DISCONNECT;
 use crate::host::Host;
-use crate::share::mps;
+use crate::ops::disconnect::disconnect;
+use crate::share::{Settings, mps};
 use answer::{Answer, Exit, Failure, Form};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -127,6 +130,12 @@ enum Command {
         #[arg(required = true)]
         arguments: Vec<OsString>,
     },
+    /// Ends a container's MPS clients where others share their server: divvy-runtime does so before it is killed
+    #[command(hide = true, name = DISCONNECT)]
+    MpsDisconnect {
+        /// The container's id
+        container: String,
+    },
 }
 
 /// Runs the command that this process was started with.
@@ -177,6 +186,15 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
             Ok(()) => Ok(Answer::text(String::new())),
             Err(message) => Err(Failure { exit: Exit::Failed, message, answer: None }),
         },
+        Some(Command::MpsDisconnect { container }) => leave(&host, &container),
+    }
+}
+
+fn leave(host: &Host, container: &str) -> Result<Answer, Failure> {
+    let (settings, store) = (Settings::new(std::env::current_exe()?), Store::look(host)?);
+    match disconnect(host, &settings, &store, container) {
+        Ok(_) => Ok(Answer::text(String::new())),
+        Err(error) => Err(Failure::new(Exit::Failed, error)),
     }
 }
 

@@ -31,6 +31,8 @@ use std::str::FromStr;
 
 /// The program's name, the first element of `args` in a hook entry.
 pub const PROGRAM: &str = "divvy-hook";
+/// divvy's command that ends a container's MPS clients before a runtime kills it.
+pub const DISCONNECT: &str = "mps-disconnect";
 
 /// The stage of the static work, the second element.
 pub const CREATE_CONTAINER: &str = "create-container";

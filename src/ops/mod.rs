@@ -1,6 +1,7 @@
 //! The use cases: what the commands do.
 
 pub mod bind;
+pub mod disconnect;
 pub mod generate;
 #[cfg(feature = "nvml")]
 pub mod grant;

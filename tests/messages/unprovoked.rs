@@ -101,6 +101,7 @@ pub(super) const UNPROVOKED: [(&str, &[&str]); 19] = [
     (
         "a control daemon of NVIDIA's that dies, hangs or can't be left alone: tests/share has real ones, where they can be had",
         &[
+            "{}; the container is killed all the same",
             "no MPS control daemon answers in {}: it has ended; release the claims on it",
             "the MPS control daemon in {} didn't start: {reason}",
             "the MPS control daemon in {} doesn't answer within {seconds} s: a process that holds its socket keeps it busy, or a server of it hangs; see who uses its GPU with `divvy status`",

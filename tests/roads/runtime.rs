@@ -20,6 +20,8 @@ fn command_line_and_environment_pass_as_they_are() {
         "create --bundle \"$G/bundle\" --pid-file p c1",
         "run -b \"$G/bundle\" c1",
         "create --bundle /nonexistent c1",
+        "kill c1 9",
+        "delete --force c1",
     ] {
         let script = format!(
             "env -i ODD=$'a\\nb\\xff' EMPTY= bin/divvy-runtime {words} || exit

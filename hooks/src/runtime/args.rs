@@ -12,6 +12,8 @@ pub(crate) struct Line {
     pub(crate) log_json: bool,
     /// The container to be created, by `create` and `run`.
     pub(crate) create: Option<Create>,
+    /// The container that is to end at once, by `kill` with SIGKILL or by `delete --force`.
+    pub(crate) kill: Option<String>,
 }
 
 /// A container to be created.
@@ -39,6 +41,8 @@ const OF_CREATE: [&str; 9] = [
     "preserve-fds",
     "log-level",
 ];
+/// The same behind `kill` and `delete`.
+const OF_KILL: [&str; 2] = ["regex", "r"];
 /// The commands. A word before them that is none is the value of an option newer than this list.
 const COMMANDS: [&str; 19] = [
     "checkpoint",
@@ -79,12 +83,34 @@ impl Line {
                     line.create = Some(Create::read(words));
                     break;
                 }
+                Word::Plain(word) if word == "kill" || word == "delete" => {
+                    words.valued = &OF_KILL;
+                    line.kill = killed(word == "delete", words);
+                    break;
+                }
                 Word::Plain(word) if COMMANDS.contains(&word.as_str()) => break,
                 Word::Plain(_) => {}
             }
         }
         line
     }
+}
+
+/// The container that a `kill` or a `delete` ends without asking it. Other signals are the container's own affair.
+fn killed(delete: bool, words: Words<'_>) -> Option<String> {
+    let (mut force, mut plain) = (false, Vec::new());
+    for word in words {
+        match word {
+            Word::Option { name, .. } => force |= name == "force" || name == "f",
+            Word::Plain(word) => plain.push(word),
+        }
+    }
+    let signal = plain.get(1).map(|signal| signal.to_ascii_uppercase());
+    let at_once = match delete {
+        true => force,
+        false => matches!(signal.as_deref(), Some("9" | "KILL" | "SIGKILL")),
+    };
+    plain.into_iter().next().filter(|_| at_once)
 }
 
 impl Create {
@@ -161,6 +187,31 @@ mod tests {
 
     fn some(bundle: &str, container: &str) -> Option<(String, String)> {
         Some((bundle.to_owned(), container.to_owned()))
+    }
+
+    #[test]
+    fn every_way_to_end_a_container_at_once_is_read() {
+        for words in [
+            "runc kill c1 9",
+            "runc --root /r --log=/l kill --all c1 KILL",
+            "crun kill -a c1 SIGKILL",
+            "crun --cgroup-manager=cgroupfs kill c1 sigkill",
+            "runc delete --force c1",
+            "crun --root /run/kill delete -f c1",
+        ] {
+            assert_eq!(read(words).kill.as_deref(), Some("c1"), "{words}");
+        }
+        for words in [
+            "runc kill c1",
+            "runc kill c1 15",
+            "runc kill c1 TERM",
+            "runc delete c1",
+            "runc state c1 9",
+            "runc kill",
+            "crun kill --regex c1 9",
+        ] {
+            assert_eq!(read(words).kill, None, "{words}");
+        }
     }
 
     #[test]

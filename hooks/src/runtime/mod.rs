@@ -9,10 +9,12 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
+use divvy::claim::store::Store;
 use divvy::claim::{ClaimId, ContainerRef};
 use divvy::config::Runtime;
 use divvy::host::Host;
 use divvy::oci;
+use divvy::ops::disconnect::shared_daemons;
 use divvy::refused::Refused;
 
 use crate::bundle::Bundle;
@@ -24,6 +26,9 @@ use args::{Create, Line};
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     let line = Line::read(&args);
+    if let Some(container) = &line.kill {
+        disconnect(&line, container);
+    }
     let error = match &line.create {
         None => pass_on(&args),
         Some(create) => start(create, &args),
@@ -31,6 +36,23 @@ pub fn main() -> ExitCode {
     // Only what failed comes here: the runtime has taken this process's place.
     log::tell(&line, &error.line());
     ExitCode::FAILURE
+}
+
+/// Lets a container's MPS clients leave before it is killed: killed at work, they would take those of other
+/// containers with them. It is killed in any case.
+fn disconnect(line: &Line, container: &str) {
+    // A start of `divvy` costs more than this look, and most containers share no server. Whoever may not read the
+    // records, as a user without root, has none.
+    let shares = || {
+        let (_, host) = program::configuration().ok()?;
+        shared_daemons(&Store::look(&host).ok()?, container).ok()
+    };
+    if shares().is_none_or(|shared| shared.is_empty()) {
+        return;
+    }
+    if let Err(error) = program::disconnect(container) {
+        log::tell(line, &format!("{}; the container is killed all the same", error.line()));
+    }
 }
 
 /// Serves the container, where it asks for something, and becomes the runtime.

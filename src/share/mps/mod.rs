@@ -6,6 +6,7 @@
 mod client;
 mod control;
 mod descriptors;
+mod disconnect;
 mod error;
 mod folder;
 mod launch;
@@ -13,6 +14,7 @@ mod processes;
 mod state;
 
 pub use client::{CONTAINER_FOLDER, client_environment, client_folder};
+pub use disconnect::disconnect;
 pub use error::MpsError;
 pub use launch::{Place, launch};
 pub use processes::LAUNCH;
