@@ -35,6 +35,7 @@ use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 const START: &str = "\
 To begin:
@@ -130,7 +131,7 @@ enum Command {
         #[arg(required = true)]
         arguments: Vec<OsString>,
     },
-    /// Ends a container's MPS clients where others share their server: divvy-runtime does so before it is killed
+    /// Ends a container's MPS clients where others share their server, before the container is killed
     #[command(hide = true, name = DISCONNECT)]
     MpsDisconnect {
         /// The container's id
@@ -191,9 +192,11 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
 }
 
 fn leave(host: &Host, container: &str) -> Result<Answer, Failure> {
-    let (settings, store) = (Settings::new(std::env::current_exe()?), Store::look(host)?);
-    match disconnect(host, &settings, &store, container) {
-        Ok(_) => Ok(Answer::text(String::new())),
+    // Less than the wrapper waits: what this starts would stay.
+    let command_timeout = Duration::from_secs(2);
+    let settings = Settings { command_timeout, ..Settings::new(std::env::current_exe()?) };
+    match disconnect(host, &settings, &Store::look(host)?, container) {
+        Ok(()) => Ok(Answer::text(String::new())),
         Err(error) => Err(Failure::new(Exit::Failed, error)),
     }
 }

@@ -1,6 +1,7 @@
 //! The use cases: what the commands do.
 
 pub mod bind;
+#[cfg(feature = "nvml")]
 pub mod disconnect;
 pub mod generate;
 #[cfg(feature = "nvml")]

@@ -82,10 +82,14 @@ pub struct Obstacle {
 const SHOWN: usize = 4;
 
 impl Refusal {
-    /// Whether that claim stands in the way on some GPU.
+    /// Whether that claim stands in the way on some GPU. Of a MIG mode that is being turned off the reason names nobody:
+    /// whoever turned it on may be any claim.
     pub fn names(&self, claim: &str) -> bool {
         let Cause::Gpus(obstacles) = &self.cause else { return false };
-        obstacles.iter().any(|obstacle| obstacle.reason.by().iter().any(|by| by.claim == claim))
+        obstacles.iter().any(|Obstacle { reason, .. }| match reason.by() {
+            [] => matches!(reason, Reason::Retiring { .. }),
+            by => by.iter().any(|by| by.claim == claim),
+        })
     }
 
     /// The reason in a word, for counting: of the easiest obstacle, where GPUs have different ones.

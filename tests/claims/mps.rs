@@ -3,16 +3,15 @@
 use super::site::Site;
 use crate::common::node;
 use crate::support::skip;
-use divvy::claim::ContainerRef;
 use divvy::claim::store::Store;
-use divvy::ops::bind::{Start, bind};
-use divvy::request::Requests;
+use divvy::host::Host;
+use divvy::ops::disconnect::disconnect;
+use divvy::share::Settings;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 /// NVIDIA's control daemon of driver 550, which the simulated nodes have.
 fn control_program() -> Option<&'static Path> {
@@ -151,44 +150,47 @@ fn metrics_tell_whether_a_daemon_serves_and_which_process_is_its_server() {
 #[test]
 fn the_clients_of_a_container_leave_before_it_is_killed() {
     let Some(site) = Site::with_mps(&["--gpu", "H100-80GB", "--managed"]) else { return };
-    let host = site.node.host();
-    let own = host.this_process().unwrap();
-    for id in ["one", "two"] {
-        let starter = own.pid.to_string();
-        site.divvy(&["prepare", "--claim", id, "--start-process", &starter, "mps:threads=50"])
-            .done();
-        let start = Start {
-            container: ContainerRef { id: format!("box-{id}"), bundle: "/bundle".into() },
-            process: own.clone(),
-            cgroup: None,
-            requests: Requests::from_texts(&["mps:threads=50".to_owned()]).unwrap(),
-        };
-        let store = Store::open(&host).unwrap();
-        bind(&host, &store, &id.parse().unwrap(), &start, Duration::from_secs(9)).unwrap();
-    }
-    // No client can be had without a GPU: a stand-in names this process and another as clients.
-    let (said, control) =
-        (site.node.dir().join("said"), host.driver_root.join("usr/bin/nvidia-cuda-mps-control"));
-    let list = format!("echo {}; echo 1", own.pid);
-    let stand_in = format!(
-        "#!/bin/sh\nread order\necho \"$order\" >>{}\ncase $order in get_server_list) echo 77 ;; get_client*) {list} ;; esac\n",
-        said.display()
-    );
+    site.prepare("both", &["mps:threads=50"]).done();
+    let control = site.node.host().driver_root.join("usr/bin/nvidia-cuda-mps-control");
     let real = fs::read_link(&control).unwrap();
     fs::remove_file(&control).unwrap();
-    fs::write(&control, stand_in).unwrap();
-    fs::set_permissions(&control, fs::Permissions::from_mode(0o755)).unwrap();
-    let orders = |container: &str| {
+    // No client can be had without a GPU: a stand-in names processes as clients, whose cgroups are an engine's.
+    let fake = tempfile::tempdir().unwrap();
+    let (processes, cgroups) = (fake.path().join("proc"), fake.path().join("cgroup"));
+    let (ours, theirs) = ("a".repeat(64), "b".repeat(64));
+    for (pid, cgroup) in [
+        (501, format!("/libpod_parent/libpod-{ours}")),
+        (502, format!("/machine.slice/libpod-{ours}.scope/container/inner")),
+        (503, format!("/system.slice/docker-{theirs}.scope")),
+        (504, "/user.slice".to_owned()),
+    ] {
+        let folder = processes.join(pid.to_string());
+        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(cgroups.join(&cgroup[1..])).unwrap();
+        fs::write(folder.join("cgroup"), format!("0::{cgroup}\n")).unwrap();
+    }
+    let host = Host { processes, cgroups, ..site.node.host() };
+    let (settings, store) =
+        (Settings::new(env!("CARGO_BIN_EXE_divvy").into()), Store::look(&host).unwrap());
+    let said = site.node.dir().join("said");
+    let orders = |clients: &str, container: &str| {
+        let stand_in = format!(
+            "#!/bin/sh\nread order\necho \"$order\" >>{}\ncase $order in get_server_list) echo 77 ;; get_client*) printf '{clients}' ;; esac\n",
+            said.display()
+        );
+        fs::write(&control, stand_in).unwrap();
+        fs::set_permissions(&control, fs::Permissions::from_mode(0o755)).unwrap();
         let _ = fs::remove_file(&said);
-        site.divvy(&["mps-disconnect", container]).done();
-        fs::read_to_string(&said).unwrap_or_default()
+        disconnect(&host, &settings, &store, container).unwrap();
+        let said = fs::read_to_string(&said).unwrap();
+        said.strip_prefix("get_server_list\nget_client_list 77\n").unwrap().to_owned()
     };
-    let ended = format!("get_server_list\nget_client_list 77\nterminate_client 77 {}\n", own.pid);
-    assert_eq!(orders("box-one"), ended);
-    assert_eq!(orders("another"), "");
+    let all = "501\\n502\\n503\\n504\\n";
+    assert_eq!(orders(all, &ours), "terminate_client 77 501\nterminate_client 77 502\n");
+    assert_eq!(orders(all, &theirs), "terminate_client 77 503\n");
+    assert_eq!(orders(all, &"c".repeat(64)), "");
+    assert_eq!(orders("501\\n502\\n", &ours), "", "nobody shares its server");
     fs::remove_file(&control).unwrap();
     symlink(real, &control).unwrap();
-    site.divvy(&["release", "--force", "two"]).done();
-    assert_eq!(orders("box-one"), "", "nobody shares its server");
-    site.divvy(&["release", "--force", "one"]).done();
+    site.release("both").done();
 }

@@ -2,6 +2,7 @@
 
 use super::site::Site;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 /// Prepares claims of one request until `count` stand; gives their devices.
 fn fill(site: &Site, request: &str, count: usize) -> Vec<String> {
@@ -92,13 +93,40 @@ fn what_is_just_being_taken_back_is_waited_for() {
         site.prepare("first", &["mig:7g.80gb"]).done();
         let node = site.node.dir().join("node.yaml");
         let text = std::fs::read_to_string(&node).unwrap();
-        std::fs::write(&node, text.replace("destroy-ms: 0", "destroy-ms: 700")).unwrap();
+        assert!(text.contains("destroy-ms: 0"), "{text}");
+        std::fs::write(&node, text.replace("destroy-ms: 0", "destroy-ms: 2000")).unwrap();
         let mut release = site.command(&["release", "first"]).spawn().unwrap();
-        while site.phases() == [("first".to_owned(), "granted".to_owned())] {}
-        assert_eq!(site.phases(), [("first".to_owned(), "releasing".to_owned())]);
+        let releasing = [("first".to_owned(), "releasing".to_owned())];
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while site.phases() != releasing {
+            assert!(Instant::now() < deadline, "{:?}", site.phases());
+        }
         site.prepare("second", &[request]).done();
         assert!(release.wait().unwrap().success());
         let refused = site.prepare("third", &["mig:7g.80gb"]).failed(3);
         assert!(refused.contains("claim second"), "{refused}");
     }
+}
+
+/// Whoever takes a claim back may die over it: who waited for that does it then.
+#[test]
+fn what_nobody_takes_back_any_more_is_taken_back() {
+    let site = Site::new(&["--gpu", "H100-80GB", "--mig", "on"]);
+    site.prepare("first", &["mig:7g.80gb"]).done();
+    let node = site.node.dir().join("node.yaml");
+    let text = std::fs::read_to_string(&node).unwrap();
+    std::fs::write(&node, text.replace("destroy-ms: 0", "destroy-ms: 3000")).unwrap();
+    let mut release = site.command(&["release", "first"]).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while site.phases() != [("first".to_owned(), "releasing".to_owned())] {
+        assert!(Instant::now() < deadline, "{:?}", site.phases());
+    }
+    let mut second =
+        site.command(&["prepare", "--claim", "second", "mig:7g.80gb"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    std::fs::write(&node, text).unwrap();
+    release.kill().unwrap();
+    release.wait().unwrap();
+    assert!(second.wait().unwrap().success());
+    assert_eq!(site.phases(), [("second".to_owned(), "granted".to_owned())]);
 }

@@ -1,5 +1,6 @@
 //! NVIDIA's own MPS control daemon, of two drivers, in a bed: it runs without a GPU.
 
+use super::site::Road;
 use super::{Bed, in_each_bed};
 
 in_each_bed!(the_real_daemon_answers: driver_535 = Trixie Own "535", driver_550 = Trixie Own "550");
@@ -12,4 +13,30 @@ fn the_real_daemon_answers(mut bed: Bed, driver: &str) {
          ask get_default_active_thread_percentage; ask quit",
     );
     assert_eq!(answer.ok().lines().collect::<Vec<_>>(), ["100.0", "25.0", "25.0"]);
+}
+
+in_each_bed!(clients_leave_before_they_are_killed: v1_runc = Trixie V1 "runc", v2_crun = Trixie V2 "crun");
+
+/// A client needs a GPU: a stand-in before NVIDIA's daemon names the container's process, and one of the machine's.
+fn clients_leave_before_they_are_killed(mut bed: Bed, runtime: &str) {
+    let podman = Road::Wrapper.podman(&mut bed, runtime);
+    let said = bed.run(&format!(
+        r#"set -e; exec 2>&1
+         {podman} run -d --name one --device divvy/gpu=mps-25 --rootfs $IMAGES/busybox:O sleep 1000 >/dev/null
+         cd /node/driver/usr/bin; mv nvidia-cuda-mps-control real
+         printf '%s\n' $(podman inspect --format '{{{{.State.Pid}}}}' one) 1 >/clients
+         cat >nvidia-cuda-mps-control <<'EOF'
+#!/bin/sh
+read order
+case $order in
+  get_client_list*) cat /clients 2>/dev/null || true ;;
+  terminate_client*) echo "$order" >>/orders; rm /clients ;;
+  *) echo "$order" | /node/driver/usr/bin/real ;;
+esac
+EOF
+         chmod 755 nvidia-cuda-mps-control
+         pid=$(head -n 1 /clients); {podman} rm -f -t 0 one >/dev/null
+         sed "s/ $pid$/ PID/; s/client [0-9]*/client SERVER/" /orders; divvy claims"#
+    ));
+    assert_eq!(said.ok(), "terminate_client SERVER PID\nno claims\n");
 }

@@ -101,7 +101,10 @@ fn killed(delete: bool, words: Words<'_>) -> Option<String> {
     let (mut force, mut plain) = (false, Vec::new());
     for word in words {
         match word {
-            Word::Option { name, .. } => force |= name == "force" || name == "f",
+            Word::Option { name, value } if name == "force" || name == "f" => {
+                force = value.as_deref() != Some("false");
+            }
+            Word::Option { .. } => {}
             Word::Plain(word) => plain.push(word),
         }
     }
@@ -209,6 +212,7 @@ mod tests {
             "runc state c1 9",
             "runc kill",
             "crun kill --regex c1 9",
+            "runc delete --force=false c1",
         ] {
             assert_eq!(read(words).kill, None, "{words}");
         }

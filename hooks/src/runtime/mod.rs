@@ -14,7 +14,6 @@ use divvy::claim::{ClaimId, ContainerRef};
 use divvy::config::Runtime;
 use divvy::host::Host;
 use divvy::oci;
-use divvy::ops::disconnect::shared_daemons;
 use divvy::refused::Refused;
 
 use crate::bundle::Bundle;
@@ -41,13 +40,13 @@ pub fn main() -> ExitCode {
 /// Lets a container's MPS clients leave before it is killed: killed at work, they would take those of other
 /// containers with them. It is killed in any case.
 fn disconnect(line: &Line, container: &str) {
-    // A start of `divvy` costs more than this look, and most containers share no server. Whoever may not read the
-    // records, as a user without root, has none.
-    let shares = || {
+    // A start of `divvy` costs more than this look. Whoever may not read the records, as a user without root, has none.
+    let daemons = || {
         let (_, host) = program::configuration().ok()?;
-        shared_daemons(&Store::look(&host).ok()?, container).ok()
+        let devices = Store::look(&host).ok()?.devices().ok()?;
+        Some(devices.iter().any(|device| device.daemon_folder().is_some()))
     };
-    if shares().is_none_or(|shared| shared.is_empty()) {
+    if daemons() != Some(true) {
         return;
     }
     if let Err(error) = program::disconnect(container) {

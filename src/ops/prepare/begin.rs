@@ -5,7 +5,7 @@ use crate::claim::repair::{self, Now, Verdict};
 use crate::claim::store::{DirectoryLock, Store};
 use crate::claim::{Claim, ClaimId, Device, DeviceId, Entry, Part, Phase, lost_devices};
 use crate::config::{Config, Enforced};
-use crate::host::Host;
+use crate::host::{Host, ProcessRef};
 use crate::inventory::{Gpu, Inventory, Scope};
 use crate::ops::grant::GrantError;
 use crate::ops::release;
@@ -74,7 +74,7 @@ pub(super) fn begin(
         plan::Node { inventory: &inventory, claims: &claims, devices: &devices, config };
     match plan::plan(&ask.requests, ask.uid, situation) {
         Ok(plan) => Ok(Begun::Intent(Box::new(write(node.host, store, &lock, ask, plan)?))),
-        Err(refusal) => match leaving(&claims, &refusal, attempt) {
+        Err(refusal) => match leaving(&claims, &refusal, &node.host.this_process()?, attempt) {
             Some(claim) => Ok(Begun::Leaving(claim)),
             None if attempt.locked => Err(PrepareError::Refused(refusal)),
             None => Ok(Begun::Stale),
@@ -82,13 +82,19 @@ pub(super) fn begin(
     }
 }
 
-/// A claim that is in the way and on its way out: one container's end is often the next one's start. Each is waited
-/// for once.
-fn leaving(claims: &[Claim], refusal: &Refusal, attempt: &mut Attempt) -> Option<Claim> {
-    let mut leaves = claims.iter().filter(|claim| claim.phase == Phase::Releasing);
-    let claim = leaves
-        .find(|claim| refusal.names(claim.id.as_str()) && !attempt.tried.contains(&claim.id))?;
-    attempt.tried.insert(claim.id.clone());
+/// A claim that is in the way and on its way out, by another process: one container's end is often the next one's
+/// start. Each is waited for once.
+fn leaving(
+    claims: &[Claim],
+    refusal: &Refusal,
+    own: &ProcessRef,
+    attempt: &mut Attempt,
+) -> Option<Claim> {
+    let leaves = |claim: &&Claim| {
+        claim.phase == Phase::Releasing && claim.worker != *own && refusal.names(claim.id.as_str())
+    };
+    let claim = claims.iter().filter(leaves).find(|claim| !attempt.awaited.contains(&claim.id))?;
+    attempt.awaited.insert(claim.id.clone());
     Some(claim.clone())
 }
 

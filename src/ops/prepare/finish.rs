@@ -5,7 +5,6 @@ use super::{Ask, PrepareError};
 use crate::claim::store::{Store, StoreError};
 use crate::claim::{Claim, Device, Owner, Phase};
 use crate::config::Level;
-use crate::host::{Host, Liveness};
 use crate::ops::grant::{self, Grant};
 use crate::ops::journal::{self, StepError};
 use crate::ops::release::{self, Released, When};
@@ -118,24 +117,20 @@ pub(super) fn await_worker(
     store.lock_gpus(&gpus.iter().map(String::as_str).collect(), patience).map(drop)
 }
 
-/// Waits until the process that takes a claim back has done so, or has given up.
+/// How long after a release has let go of its GPUs its claim may still be there; it goes at once, unless its devices
+/// are in use.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Waits until another process has taken a claim back, or has let go of it.
 pub(super) fn await_end(
-    host: &Host,
     store: &Store,
     claim: &Claim,
     patience: Duration,
 ) -> Result<(), StoreError> {
-    let deadline = Instant::now() + patience;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        await_worker(store, claim, left)?;
-        let goes_on = store.claim(&claim.id)?.is_some_and(|there| {
-            there.phase == Phase::Releasing
-                && there.worker == claim.worker
-                && host.liveness(&there.worker) == Liveness::Alive
-        });
-        if !goes_on || left.is_zero() {
-            return Ok(());
-        }
+    await_worker(store, claim, patience)?;
+    let deadline = Instant::now() + GRACE.min(patience);
+    while Instant::now() < deadline && store.claim(&claim.id)?.as_ref() == Some(claim) {
+        await_worker(store, claim, deadline.saturating_duration_since(Instant::now()))?;
     }
+    Ok(())
 }

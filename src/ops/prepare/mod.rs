@@ -54,8 +54,10 @@ struct Attempt {
     deadline: Instant,
     /// Whether the node is looked at under the lock, which holds up others.
     locked: bool,
-    /// Claims that were tried to take back, or waited for while others did; one that is still in use stays in the way.
+    /// Dead claims that were tried to take back; one that is still in use stays in the way.
     tried: BTreeSet<ClaimId>,
+    /// Claims whose end was waited for.
+    awaited: BTreeSet<ClaimId>,
 }
 
 impl Attempt {
@@ -100,8 +102,12 @@ fn try_until_settled(
     ask: &Ask,
 ) -> Result<Settled, PrepareError> {
     plan::permitted(&ask.requests, &ask.asker, config).map_err(PrepareError::Refused)?;
-    let mut attempt =
-        Attempt { deadline: Instant::now() + ask.patience, locked: false, tried: BTreeSet::new() };
+    let mut attempt = Attempt {
+        deadline: Instant::now() + ask.patience,
+        locked: false,
+        tried: BTreeSet::new(),
+        awaited: BTreeSet::new(),
+    };
     loop {
         match begin::begin(node, store, config, ask, &mut attempt)? {
             Begun::Ready(claim) => {
@@ -111,7 +117,7 @@ fn try_until_settled(
             }
             Begun::Worked(claim) => finish::await_worker(store, &claim, attempt.left())?,
             Begun::Leaving(claim) => {
-                finish::await_end(node.host, store, &claim, attempt.left())?;
+                finish::await_end(store, &claim, attempt.left())?;
             }
             Begun::Dead(ids) => {
                 for id in ids {
