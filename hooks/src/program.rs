@@ -100,13 +100,13 @@ pub(crate) fn release_container(container: &ContainerRef) -> Result<(), Error> {
     released(command)
 }
 
-/// Ends the MPS clients of a container that is about to be killed.
-pub(crate) fn disconnect(container: &str) -> Result<(), Error> {
+/// Ends the MPS clients of a container that is about to be killed. Answers whether there were any.
+pub(crate) fn disconnect(container: &str) -> Result<bool, Error> {
     let mut command = command();
     command.args([DISCONNECT, "--", container]);
     let answer = run(command, DISCONNECT_PATIENCE)?;
     match answer.status.success() {
-        true => Ok(()),
+        true => Ok(!answer.stdout.is_empty()),
         false => Err(Error::Divvy { what: DISCONNECT, said: answer.said() }),
     }
 }

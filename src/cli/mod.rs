@@ -196,7 +196,7 @@ fn leave(host: &Host, container: &str) -> Result<Answer, Failure> {
     let command_timeout = Duration::from_secs(2);
     let settings = Settings { command_timeout, ..Settings::new(std::env::current_exe()?) };
     match disconnect(host, &settings, &Store::look(host)?, container) {
-        Ok(()) => Ok(Answer::text(String::new())),
+        Ok(pids) => Ok(Answer::text(pids.iter().map(|pid| format!("{pid}\n")).collect())),
         Err(error) => Err(Failure::new(Exit::Failed, error)),
     }
 }

@@ -18,7 +18,8 @@ pub enum DisconnectError {
 }
 
 /// Ends the MPS clients in a container whose server has others, too. Which they are is told by their cgroup, that
-/// engines name by the container's id: so whoever made the claim, and however many containers it serves.
+/// engines name by the container's id: so whoever made the claim, and however many containers it serves. Answers their
+/// pids.
 ///
 /// # Errors
 /// Where the records or a control daemon can't be asked. The other daemons are asked all the same.
@@ -27,13 +28,16 @@ pub fn disconnect(
     settings: &Settings,
     store: &Store,
     container: &str,
-) -> Result<(), DisconnectError> {
+) -> Result<Vec<u32>, DisconnectError> {
     let its = |pid| {
         host.cgroup_of(pid).and_then(|cgroup| cgroup.container()).as_deref() == Some(container)
     };
-    let mut outcome = Ok(());
+    let (mut ended, mut failed) = (Vec::new(), None);
     for folder in store.devices()?.iter().filter_map(Device::daemon_folder) {
-        outcome = outcome.and(mps::disconnect(host, settings, folder, its));
+        match mps::disconnect(host, settings, folder, its) {
+            Ok(pids) => ended.extend(pids),
+            Err(error) => failed = Some(error),
+        }
     }
-    Ok(outcome?)
+    failed.map_or(Ok(ended), |error| Err(error.into()))
 }

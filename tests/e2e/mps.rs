@@ -18,25 +18,36 @@ fn the_real_daemon_answers(mut bed: Bed, driver: &str) {
 in_each_bed!(clients_leave_before_they_are_killed: v1_runc = Trixie V1 "runc", v2_crun = Trixie V2 "crun");
 
 /// A client needs a GPU: a stand-in before NVIDIA's daemon names the container's process, and one of the machine's.
+/// As a CUDA program does, the process ends when it is no client any more, maybe before it is killed.
 fn clients_leave_before_they_are_killed(mut bed: Bed, runtime: &str) {
     let podman = Road::Wrapper.podman(&mut bed, runtime);
-    let said = bed.run(&format!(
-        r#"set -e; exec 2>&1
-         {podman} run -d --name one --device divvy/gpu=mps-25 --rootfs $IMAGES/busybox:O sleep 1000 >/dev/null
-         cd /node/driver/usr/bin; mv nvidia-cuda-mps-control real
-         printf '%s\n' $(podman inspect --format '{{{{.State.Pid}}}}' one) 1 >/clients
+    bed.run(
+        r#"cd /node/driver/usr/bin; mv nvidia-cuda-mps-control real
          cat >nvidia-cuda-mps-control <<'EOF'
 #!/bin/sh
 read order
 case $order in
   get_client_list*) cat /clients 2>/dev/null || true ;;
-  terminate_client*) echo "$order" >>/orders; rm /clients ;;
+  terminate_client*) echo "$order" >>/orders; [ ! -e /ends ] || { kill -9 $(head -n 1 /clients); sleep 0.3; }; rm /clients ;;
   *) echo "$order" | /node/driver/usr/bin/real ;;
 esac
 EOF
-         chmod 755 nvidia-cuda-mps-control
-         pid=$(head -n 1 /clients); {podman} rm -f -t 0 one >/dev/null
-         sed "s/ $pid$/ PID/; s/client [0-9]*/client SERVER/" /orders; divvy claims"#
-    ));
-    assert_eq!(said.ok(), "terminate_client SERVER PID\nno claims\n");
+         chmod 755 nvidia-cuda-mps-control"#,
+    )
+    .ok();
+    for (ends, kill) in [
+        ("rm -f /ends", "rm -f -t 0 one"),
+        ("touch /ends", "rm -f -t 0 one"),
+        ("touch /ends", "kill one && podman rm one"),
+    ] {
+        let said = bed.run(&format!(
+            r#"set -e; exec 2>&1; {ends}; rm -f /orders
+             {podman} run -d --name one --device divvy/gpu=mps-25 --rootfs $IMAGES/busybox:O sleep 1000 >/dev/null
+             printf '%s\n' $(podman inspect --format '{{{{.State.Pid}}}}' one) 1 >/clients
+             pid=$(head -n 1 /clients); {podman} {kill} >/dev/null
+             sed "s/ $pid$/ PID/; s/client [0-9]*/client SERVER/" /orders; divvy claims"#
+        ));
+        let said = said.ok();
+        assert_eq!(said, "terminate_client SERVER PID\nno claims\n", "{ends}, {kill}");
+    }
 }

@@ -13,7 +13,16 @@ pub(crate) struct Line {
     /// The container to be created, by `create` and `run`.
     pub(crate) create: Option<Create>,
     /// The container that is to end at once, by `kill` with SIGKILL or by `delete --force`.
-    pub(crate) kill: Option<String>,
+    pub(crate) kill: Option<Kill>,
+}
+
+/// A container to be ended without being asked.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Kill {
+    /// The container's id.
+    pub(crate) container: String,
+    /// Where the command is in the command line; before it are the runtime's own options.
+    pub(crate) at: usize,
 }
 
 /// A container to be created.
@@ -84,8 +93,10 @@ impl Line {
                     break;
                 }
                 Word::Plain(word) if word == "kill" || word == "delete" => {
+                    let at = args.len() - words.args.len() - 1;
                     words.valued = &OF_KILL;
-                    line.kill = killed(word == "delete", words);
+                    let container = killed(word == "delete", words);
+                    line.kill = container.map(|container| Kill { container, at });
                     break;
                 }
                 Word::Plain(word) if COMMANDS.contains(&word.as_str()) => break,
@@ -202,7 +213,10 @@ mod tests {
             "runc delete --force c1",
             "crun --root /run/kill delete -f c1",
         ] {
-            assert_eq!(read(words).kill.as_deref(), Some("c1"), "{words}");
+            let kill = read(words).kill.unwrap();
+            assert_eq!(kill.container, "c1", "{words}");
+            let command = words.split(' ').nth(kill.at).unwrap();
+            assert!(["kill", "delete"].contains(&command), "{words}");
         }
         for words in [
             "runc kill c1",

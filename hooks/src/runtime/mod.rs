@@ -5,9 +5,10 @@ pub(crate) mod args;
 mod log;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use divvy::claim::store::Store;
 use divvy::claim::{ClaimId, ContainerRef};
@@ -19,18 +20,19 @@ use divvy::refused::Refused;
 use crate::bundle::Bundle;
 use crate::error::Error;
 use crate::{program, road};
-use args::{Create, Line};
+use args::{Create, Kill, Line};
 
 /// Runs the runtime that this process stands in front of.
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     let line = Line::read(&args);
-    if let Some(container) = &line.kill {
-        disconnect(&line, container);
-    }
-    let error = match &line.create {
-        None => pass_on(&args),
-        Some(create) => start(create, &args),
+    let error = match (&line.create, &line.kill) {
+        (Some(create), _) => start(create, &args),
+        (None, Some(end)) if disconnect(&line, end) => match kill(end, &args) {
+            Ok(code) => return code,
+            Err(error) => error,
+        },
+        (None, _) => pass_on(&args),
     };
     // Only what failed comes here: the runtime has taken this process's place.
     log::tell(&line, &error.line());
@@ -38,8 +40,8 @@ pub fn main() -> ExitCode {
 }
 
 /// Lets a container's MPS clients leave before it is killed: killed at work, they would take those of other
-/// containers with them. It is killed in any case.
-fn disconnect(line: &Line, container: &str) {
+/// containers with them. It is killed in any case. Answers whether there were any.
+fn disconnect(line: &Line, end: &Kill) -> bool {
     // A start of `divvy` costs more than this look. Whoever may not read the records, as a user without root, has none.
     let daemons = || {
         let (_, host) = program::configuration().ok()?;
@@ -47,11 +49,37 @@ fn disconnect(line: &Line, container: &str) {
         Some(devices.iter().any(|device| device.daemon_folder().is_some()))
     };
     if daemons() != Some(true) {
-        return;
+        return false;
     }
-    if let Err(error) = program::disconnect(container) {
+    program::disconnect(&end.container).unwrap_or_else(|error| {
         log::tell(line, &format!("{}; the container is killed all the same", error.line()));
+        false
+    })
+}
+
+/// Has the runtime kill a container whose clients have left. Its program may have ended over that: then there was
+/// nothing left to kill, and the engine has what it wants.
+fn kill(end: &Kill, args: &[OsString]) -> Result<ExitCode, Error> {
+    let path = runtime()?;
+    let run = |args: &mut dyn Iterator<Item = &OsString>| {
+        Command::new(&path).args(args).stdin(Stdio::null()).output()
+    };
+    let failed = |source| Error::Exec { path: path.clone(), source };
+    let killed = run(&mut args.iter().skip(1)).map_err(failed)?;
+    let words = [OsString::from("state"), OsString::from(&end.container)];
+    let is_over = || {
+        let options = args.iter().take(end.at).skip(1);
+        let state = run(&mut options.chain(&words)).ok()?;
+        let state: serde_json::Value = serde_json::from_slice(&state.stdout).ok()?;
+        Some(state.get("status")? == "stopped")
+    };
+    if killed.status.success() || is_over() == Some(true) {
+        return Ok(ExitCode::SUCCESS);
     }
+    // Where nobody listens, the exit code says it.
+    let _ = std::io::stderr().write_all(&killed.stderr);
+    let code = killed.status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// Serves the container, where it asks for something, and becomes the runtime.

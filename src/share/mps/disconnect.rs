@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Ends those clients of a daemon that are `meant`, by pid, where a server has others, too. Their next call of CUDA
-/// fails. All of it takes no longer than one command may.
+/// fails. Answers who they were. All of it takes no longer than one command may.
 ///
 /// # Errors
 /// The daemon's programs or its folder can't be used, or it doesn't answer. One that has ended has no clients.
@@ -21,7 +21,7 @@ pub fn disconnect(
     settings: &Settings,
     folder: &Path,
     meant: impl Fn(u32) -> bool,
-) -> Result<(), MpsError> {
+) -> Result<Vec<u32>, MpsError> {
     let folder = Folder::known(host, folder)?;
     let program = program(host)?;
     let deadline = Instant::now() + settings.command_timeout;
@@ -37,13 +37,15 @@ pub fn disconnect(
             }),
         }
     };
+    let mut ended = Vec::new();
     for server in control::pids(&ask("get_server_list")?) {
         let clients = control::pids(&ask(&format!("get_client_list {server}"))?);
         let (leave, stay): (Vec<u32>, Vec<u32>) =
             clients.into_iter().partition(|client| meant(*client));
         for client in leave.into_iter().filter(|_| !stay.is_empty()) {
             ask(&format!("terminate_client {server} {client}"))?;
+            ended.push(client);
         }
     }
-    Ok(())
+    Ok(ended)
 }
