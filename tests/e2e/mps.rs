@@ -22,17 +22,16 @@ in_each_bed!(clients_leave_before_they_are_killed: v1_runc = Trixie V1 "runc", v
 fn clients_leave_before_they_are_killed(mut bed: Bed, runtime: &str) {
     let podman = Road::Wrapper.podman(&mut bed, runtime);
     bed.run(
-        r#"cd /node/driver/usr/bin; mv nvidia-cuda-mps-control real
-         cat >nvidia-cuda-mps-control <<'EOF'
+        r#"cat >/stand-in <<'EOF'
 #!/bin/sh
 read order
 case $order in
   get_client_list*) cat /clients 2>/dev/null || true ;;
   terminate_client*) echo "$order" >>/orders; [ ! -e /ends ] || { kill -9 $(head -n 1 /clients); sleep 0.3; }; rm /clients ;;
-  *) echo "$order" | /node/driver/usr/bin/real ;;
+  *) echo "$order" | /real ;;
 esac
 EOF
-         chmod 755 nvidia-cuda-mps-control"#,
+         chmod 755 /stand-in; cp /node/driver/usr/bin/nvidia-cuda-mps-control /real"#,
     )
     .ok();
     for (ends, kill) in [
@@ -44,7 +43,10 @@ EOF
             r#"set -e; exec 2>&1; {ends}; rm -f /orders
              {podman} run -d --name one --device divvy/gpu=mps-25 --rootfs $IMAGES/busybox:O sleep 1000 >/dev/null
              printf '%s\n' $(podman inspect --format '{{{{.State.Pid}}}}' one) 1 >/clients
-             pid=$(head -n 1 /clients); {podman} {kill} >/dev/null
+             cp /stand-in /node/driver/usr/bin/nvidia-cuda-mps-control.new
+             cd /node/driver/usr/bin; mv nvidia-cuda-mps-control.new nvidia-cuda-mps-control
+             pid=$(head -n 1 /clients); {{ {podman} {kill}; }} >/dev/null
+             cp /real nvidia-cuda-mps-control.new; mv nvidia-cuda-mps-control.new nvidia-cuda-mps-control
              sed "s/ $pid$/ PID/; s/client [0-9]*/client SERVER/" /orders; divvy claims"#
         ));
         let said = said.ok();
