@@ -81,6 +81,14 @@ impl Nvml {
         }
     }
 
+    /// The GPU or MIG device with that UUID.
+    ///
+    /// # Errors
+    /// As [`open`] and [`Session::device_by_uuid`].
+    pub fn device_by_uuid(&self, uuid: &str) -> Result<Device<'_>, NvmlError> {
+        self.get()?.device_by_uuid(uuid)
+    }
+
     /// What the node has, as [`read()`].
     ///
     /// # Errors

@@ -141,14 +141,14 @@ struct Found {
 
 /// `None` where the record has no MIG device to show for its steps.
 fn find(node: &Node, device: &Device, target: &Target) -> Result<Option<Found>, GrantError> {
-    let gpu = node.nvml.get()?.device_by_uuid(&target.gpu)?;
+    let gpu = node.nvml.device_by_uuid(&target.gpu)?;
     let (minor, pci) = (gpu.minor()?, PciAddress::of(&gpu.pci()?).unwrap_or_default());
     let Some(mig) = &target.mig else {
         return Ok(Some(Found { edits: edits::Target::Gpu { minor, pci }, pci, mig: None }));
     };
     let (gpu_instance, compute_instance, uuid) = match (&mig.existing, device.mig_device()) {
         (Some(uuid), _) => {
-            let mig = node.nvml.get()?.device_by_uuid(uuid)?;
+            let mig = node.nvml.device_by_uuid(uuid)?;
             (mig.gpu_instance_id()?, mig.compute_instance_id()?, uuid.clone())
         }
         (None, Some((instance, compute, uuid))) => (instance, compute, uuid.to_owned()),

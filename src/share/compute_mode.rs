@@ -10,7 +10,7 @@ pub(super) fn observe(
     device: &claim::Device,
     gpu: &str,
 ) -> Result<Before, ShareError> {
-    let mode = mode(&node.nvml.get()?.device_by_uuid(uuid(device, gpu)?)?)?;
+    let mode = mode(&node.nvml.device_by_uuid(uuid(device, gpu)?)?)?;
     Ok(mode.map_or(Before::Nothing, Before::ComputeMode))
 }
 
@@ -36,7 +36,7 @@ pub(super) fn set_exclusive(
     gpu: &str,
 ) -> Result<Outcome, ShareError> {
     let uuid = uuid(device, gpu)?;
-    let handle = node.nvml.get()?.device_by_uuid(uuid)?;
+    let handle = node.nvml.device_by_uuid(uuid)?;
     match handle.set_compute_mode(ComputeMode::ExclusiveProcess.into()) {
         Err(error) if error.is_unsupported() => Ok(Outcome::Unsupported),
         answer => {

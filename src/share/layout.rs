@@ -38,7 +38,7 @@ pub enum ModeSet {
 /// # Errors
 /// The GPU doesn't answer.
 pub fn mode_changes_at_once(node: &Node<'_>, gpu: &str) -> Result<bool, ShareError> {
-    Ok(node.nvml.get()?.device_by_uuid(gpu)?.resetless_mig()?)
+    Ok(node.nvml.device_by_uuid(gpu)?.resetless_mig()?)
 }
 
 /// Turns MIG mode on or off, or asks for what only a reset brings. The GPU is not reset.
@@ -46,7 +46,7 @@ pub fn mode_changes_at_once(node: &Node<'_>, gpu: &str) -> Result<bool, ShareErr
 /// # Errors
 /// The driver refuses, or says that it was done and it wasn't.
 pub fn set_mig_mode(node: &Node<'_>, gpu: &str, on: bool) -> Result<ModeSet, ShareError> {
-    let device = node.nvml.get()?.device_by_uuid(gpu)?;
+    let device = node.nvml.device_by_uuid(gpu)?;
     match device.set_mig_mode(on)? {
         Activation::Active => mig_mode::check(&device, gpu, on).map(|()| ModeSet::Now),
         Activation::ResetRequired => Ok(ModeSet::AfterReset),

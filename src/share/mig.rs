@@ -50,14 +50,14 @@ pub(super) fn gpu_instances(
     gpu: &str,
     profile_id: u32,
 ) -> Result<Vec<u32>, ShareError> {
-    let device = node.nvml.get()?.device_by_uuid(gpu)?;
+    let device = node.nvml.device_by_uuid(gpu)?;
     let instances = device.gpu_instances(profile_id, MOST)?;
     let ids: Result<_, NvmlError> = instances.iter().map(|found| Ok(found.info()?.id)).collect();
     Ok(ids?)
 }
 
 pub(super) fn create_gpu_instance(node: &Node<'_>, wanted: &Wanted<'_>) -> Result<u32, ShareError> {
-    let device = node.nvml.get()?.device_by_uuid(wanted.gpu)?;
+    let device = node.nvml.device_by_uuid(wanted.gpu)?;
     match device.create_gpu_instance(wanted.profile_id, wanted.place.into()) {
         Ok(instance) => Ok(instance.info()?.id),
         Err(error) if error.is(Code::InsufficientResources) => Err(ShareError::NoRoom {
@@ -159,7 +159,7 @@ pub(super) fn compute_instances(
     node: &Node<'_>,
     wanted: &WantedCompute<'_>,
 ) -> Result<Vec<u32>, ShareError> {
-    let device = node.nvml.get()?.device_by_uuid(wanted.gpu)?;
+    let device = node.nvml.device_by_uuid(wanted.gpu)?;
     let instances = own_or_gone(&device, wanted)?.compute_instances(wanted.profile_id, MOST)?;
     let ids: Result<_, NvmlError> = instances.iter().map(|found| Ok(found.info()?.id)).collect();
     Ok(ids?)
@@ -169,7 +169,7 @@ pub(super) fn create_compute_instance(
     node: &Node<'_>,
     wanted: &WantedCompute<'_>,
 ) -> Result<Outcome, ShareError> {
-    let device = node.nvml.get()?.device_by_uuid(wanted.gpu)?;
+    let device = node.nvml.device_by_uuid(wanted.gpu)?;
     let instance = own_or_gone(&device, wanted)?;
     let compute = instance.create_compute_instance(wanted.profile_id)?;
     let id = compute.info()?.id;

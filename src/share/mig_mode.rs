@@ -8,7 +8,7 @@ use crate::nvml::{Activation, Code, Device, MigMode, NvmlError};
 const PROFILES: u32 = 32;
 
 pub(super) fn observe(node: &Node<'_>, gpu: &str) -> Result<Before, ShareError> {
-    mode(&node.nvml.get()?.device_by_uuid(gpu)?, gpu).map(|mode| Before::MigMode(mode.current))
+    mode(&node.nvml.device_by_uuid(gpu)?, gpu).map(|mode| Before::MigMode(mode.current))
 }
 
 fn mode(device: &Device<'_>, gpu: &str) -> Result<MigMode, ShareError> {
@@ -16,7 +16,7 @@ fn mode(device: &Device<'_>, gpu: &str) -> Result<MigMode, ShareError> {
 }
 
 pub(super) fn enable(node: &Node<'_>, gpu: &str) -> Result<Outcome, ShareError> {
-    let device = node.nvml.get()?.device_by_uuid(gpu)?;
+    let device = node.nvml.device_by_uuid(gpu)?;
     let needs_reset = || ShareError::NeedsReset { gpu: gpu.to_owned() };
     match mode(&device, gpu)? {
         MigMode { current: true, pending: true } => return Ok(Outcome::Done),

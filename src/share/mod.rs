@@ -256,7 +256,7 @@ pub fn check_whole(node: &Node<'_>, device: &Device) -> Result<(), ShareError> {
         return Ok(());
     }
     for target in device.targets.iter().filter(|target| target.mig.is_none()) {
-        let mode = node.nvml.get()?.device_by_uuid(&target.gpu)?.mig_mode()?;
+        let mode = node.nvml.device_by_uuid(&target.gpu)?.mig_mode()?;
         if mode.is_some_and(|mode| mode.current) {
             return Err(ShareError::MigOn { gpu: target.gpu.clone() });
         }
@@ -273,7 +273,7 @@ fn target_on<'d>(device: &'d Device, gpu: &str) -> Result<&'d Target, ShareError
 /// The GPU to undo something on; `None` where it is lost or gone. One answer that says so isn't believed:
 /// what was made on a GPU that is there would be forgotten. The list of GPUs must agree.
 fn present<'n>(node: &Node<'n>, gpu: &str) -> Result<Option<nvml::Device<'n>>, NvmlError> {
-    match node.nvml.get().and_then(|nvml| nvml.device_by_uuid(gpu)) {
+    match node.nvml.device_by_uuid(gpu) {
         Ok(device) => Ok(Some(device)),
         Err(error) if is_gone(&error) && !is_listed(node, gpu)? => Ok(None),
         Err(error) => Err(error),
@@ -291,7 +291,7 @@ fn present_on<'n>(
     if uuid == gpu_uuid {
         return Ok(Some(gpu));
     }
-    match node.nvml.get().and_then(|nvml| nvml.device_by_uuid(uuid)) {
+    match node.nvml.device_by_uuid(uuid) {
         Ok(device) => Ok(Some(device)),
         Err(error) if error.is(Code::NotFound) && !mig::has_device(&gpu, uuid)? => Ok(None),
         Err(error) => Err(error),

@@ -219,7 +219,7 @@ fn capabilities(
     gpu: &str,
     (gpu_instance, compute_instance): (u32, u32),
 ) -> Result<[Capability; 2], ShareError> {
-    let gpu_minor = node.nvml.get()?.device_by_uuid(gpu)?.minor()?;
+    let gpu_minor = node.nvml.device_by_uuid(gpu)?.minor()?;
     let minors = Capabilities::new(node.host).minors(gpu_minor, gpu_instance, compute_instance)?;
     let major = major(node.host)?;
     let folder = node.host.proc(format!("driver/nvidia/capabilities/gpu{gpu_minor}/mig"));
@@ -244,7 +244,7 @@ fn instances(node: &Node<'_>, device: &claim::Device, gpu: &str) -> Result<(u32,
     }
     let uuid = uuid_of(device, target_on(device, gpu)?);
     let uuid = uuid.filter(|uuid| *uuid != gpu).ok_or_else(|| record(device, "MIG device"))?;
-    let mig = node.nvml.get()?.device_by_uuid(uuid)?;
+    let mig = node.nvml.device_by_uuid(uuid)?;
     Ok((mig.gpu_instance_id()?, mig.compute_instance_id()?))
 }
 

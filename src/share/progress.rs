@@ -61,7 +61,7 @@ impl Running {
     pub(crate) fn begin(node: &Node<'_>, work: Work<'_>, gpu: Option<&str>) -> Running {
         let (watch, since) = (node.settings.watch, Instant::now());
         if let Some(watch) = watch {
-            let device = gpu.and_then(|uuid| node.nvml.get().ok()?.device_by_uuid(uuid).ok());
+            let device = gpu.and_then(|uuid| node.nvml.device_by_uuid(uuid).ok());
             let gpu = device.and_then(|device| device.index().ok());
             watch(Progress::Begins { work, gpu });
         }
