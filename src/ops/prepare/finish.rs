@@ -127,10 +127,12 @@ pub(super) fn await_end(
     claim: &Claim,
     patience: Duration,
 ) -> Result<(), StoreError> {
+    let start = Instant::now();
     await_worker(store, claim, patience)?;
-    let deadline = Instant::now() + GRACE.min(patience);
-    while Instant::now() < deadline && store.claim(&claim.id)?.as_ref() == Some(claim) {
-        await_worker(store, claim, deadline.saturating_duration_since(Instant::now()))?;
+    let grace = Instant::now() + GRACE;
+    // Whoever has the GPUs meanwhile may have them for longer than that.
+    while Instant::now() < grace && store.claim(&claim.id)?.as_ref() == Some(claim) {
+        await_worker(store, claim, patience.saturating_sub(start.elapsed()))?;
     }
     Ok(())
 }
